@@ -1,0 +1,1 @@
+"""What the application needs from outside: one port a file, with its failures."""

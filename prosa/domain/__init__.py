@@ -1,0 +1,1 @@
+"""The rules of a conversation: pure, synchronous, standard library only."""

@@ -1,0 +1,107 @@
+"""Which messages fit a model's budget: a view of a conversation that deletes nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from prosa.domain.content import Part, Text, ToolCall, ToolResult
+from prosa.domain.message import Message, Role, Utterance
+
+CHARACTERS_PER_TOKEN = 3
+"""A cautious estimate for Portuguese and English: real tokenizers reach 3.5 to 4.5."""
+
+TOKENS_PER_MESSAGE = 4
+"""What a chat format adds around a message."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate how many tokens a text takes, on the safe side, without a tokenizer."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextWindow:
+    """The part of a conversation that a model is shown, oldest first."""
+
+    utterances: tuple[Utterance, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        history: Sequence[Message],
+        *,
+        tokens: int,
+        messages: int,
+        alternating: bool,
+    ) -> "ContextWindow":
+        """Take the newest exchanges of `history` that fit in `tokens` and in `messages`.
+
+        An exchange begins with a customer's message and ends before the next one, so the window
+        starts on a customer's message and a tool's call and result stay together. The newest
+        exchange is always taken: whether it fits, the model itself must say. With `alternating`,
+        messages of one role that follow each other are merged, for providers that forbid them.
+        """
+        taken: list[list[Message]] = []
+        for exchange in reversed(_exchanges(history)):
+            tokens -= sum(_tokens_of(message) for message in exchange)
+            messages -= len(exchange)
+            if taken and (tokens < 0 or messages < 0):
+                break
+            taken.append(exchange)
+        shown = [
+            Utterance(role=_role_shown(message.role), parts=message.parts)
+            for exchange in reversed(taken)
+            for message in exchange
+        ]
+        return cls(utterances=tuple(_merged(shown) if alternating else shown))
+
+
+def _exchanges(history: Sequence[Message]) -> list[list[Message]]:
+    """Cut the history before each customer's message; what stands before the first is left out."""
+    exchanges: list[list[Message]] = []
+    for message in history:
+        if message.role is Role.USER:
+            exchanges.append([message])
+        elif exchanges:
+            exchanges[-1].append(message)
+    return exchanges
+
+
+def _tokens_of(message: Message) -> int:
+    return TOKENS_PER_MESSAGE + sum(estimate_tokens(_characters(part)) for part in message.parts)
+
+
+def _characters(part: Part) -> str:
+    match part:
+        case Text(text=text):
+            return text
+        case ToolCall(name=name, arguments=arguments):
+            return name + arguments
+        case ToolResult(content=content):
+            return content
+        case _:
+            assert_never(part)
+
+
+def _role_shown(role: Role) -> Role:
+    """Show a human agent's words as the assistant's: models know no third party."""
+    return Role.ASSISTANT if role is Role.AGENT else role
+
+
+def _merged(utterances: Iterable[Utterance]) -> list[Utterance]:
+    merged: list[Utterance] = []
+    for utterance in utterances:
+        if merged and merged[-1].role is utterance.role:
+            merged[-1] = Utterance(
+                role=utterance.role, parts=_joined(merged[-1].parts, utterance.parts)
+            )
+        else:
+            merged.append(utterance)
+    return merged
+
+
+def _joined(first: tuple[Part, ...], second: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Put a blank line between two texts, so that two messages do not read as one sentence."""
+    if isinstance(first[-1], Text) and isinstance(second[0], Text):
+        return (*first, Text(text="\n\n"), *second)
+    return first + second
