@@ -6,6 +6,7 @@ from typing import assert_never
 
 from prosa.domain.content import Part, Text, ToolCall, ToolResult
 from prosa.domain.message import Message, Role, Utterance
+from prosa.domain.reply import FinishReason
 
 CHARACTERS_PER_TOKEN = 3
 """A cautious estimate for Portuguese and English: real tokenizers reach 3.5 to 4.5."""
@@ -38,11 +39,14 @@ class ContextWindow:
 
         An exchange begins with a customer's message and ends before the next one, so the window
         starts on a customer's message and a tool's call and result stay together. The newest
-        exchange is always taken: whether it fits, the model itself must say. With `alternating`,
-        messages of one role that follow each other are merged, for providers that forbid them.
+        exchange is always taken: whether it fits, the model itself must say. An exchange that was
+        refused before a model saw it is never shown to one later. With `alternating`, messages of
+        one role that follow each other are merged, for providers that forbid them.
         """
         taken: list[list[Message]] = []
         for exchange in reversed(_exchanges(history)):
+            if _was_refused_unseen(exchange):
+                continue
             tokens -= sum(_tokens_of(message) for message in exchange)
             messages -= len(exchange)
             if taken and (tokens < 0 or messages < 0):
@@ -65,6 +69,15 @@ def _exchanges(history: Sequence[Message]) -> list[list[Message]]:
         elif exchanges:
             exchanges[-1].append(message)
     return exchanges
+
+
+def _was_refused_unseen(exchange: Sequence[Message]) -> bool:
+    return any(
+        message.provenance is not None
+        and message.provenance.finish_reason is FinishReason.CONTENT_FILTER
+        and message.provenance.prompt is None
+        for message in exchange
+    )
 
 
 def _tokens_of(message: Message) -> int:

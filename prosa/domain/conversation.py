@@ -84,6 +84,21 @@ class ConversationHeader:
     version: int = 0
     running_turn_id: TurnId | None = None
 
+    @property
+    def as_started(self) -> "ConversationHeader":
+        """The header as it was when the conversation started, whatever came since."""
+        return ConversationHeader(
+            id=self.id,
+            tenant_id=self.tenant_id,
+            status=ConversationStatus.OPEN,
+            owner=Owner.ASSISTANT,
+            customer_id=self.customer_id,
+            channel=self.channel,
+            metadata=self.metadata,
+            created_at=self.created_at,
+            updated_at=self.created_at,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class Changes:
@@ -164,6 +179,7 @@ class Conversation:
         self,
         text: str,
         *,
+        metadata: Mapping[str, str],
         deadline: datetime,
         caller_waits: bool,
         at: Moment,
@@ -180,7 +196,7 @@ class Conversation:
         self._require_open()
         self._require_no_other_turn(None, at)
         turn_id = TurnId(f"turn_{at.new_hex()}")
-        message = self._say(turn_id, Role.USER, (Text(text=text),), None, at)
+        message = self._say(turn_id, Role.USER, (Text(text=text),), None, metadata, at)
         turn = Turn(
             id=turn_id,
             conversation_id=self.header.id,
@@ -259,7 +275,7 @@ class Conversation:
         if attempt.reply is None:
             raise TurnWithoutReply(turn.id)
         provenance = _provenance(attempt, attempt.reply)
-        reply = self._say(turn.id, Role.ASSISTANT, attempt.reply.parts, provenance, at)
+        reply = self._say(turn.id, Role.ASSISTANT, attempt.reply.parts, provenance, {}, at)
         self.changes.attempts.append(attempt)
         return self._complete(replace(turn, intent=attempt.intent, reply=reply), at)
 
@@ -269,16 +285,15 @@ class Conversation:
         *,
         code: str,
         retryable: bool,
-        counts: bool,
         at: Moment,
     ) -> Turn:
         """End the attempt's turn in failure; its conversation is free at once.
 
-        `counts`: whether it counts towards the limit of failures, at which the turn has failed for
-        good. Raises StaleAttempt where the attempt does not own the turn any more.
+        At the limit of failures it has failed for good. Raises StaleAttempt where the attempt does
+        not own the turn any more.
         """
         turn = self._owned_by(attempt)
-        failures = turn.failures + (1 if counts else 0)
+        failures = turn.failures + 1
         error = TurnError(code=code, retryable=retryable and failures < MAX_FAILURES)
         self.changes.attempts.append(attempt)
         return self._end_in_failure(replace(turn, failures=failures), error, at)
@@ -382,6 +397,7 @@ class Conversation:
         role: Role,
         parts: tuple[Part, ...],
         provenance: Provenance | None,
+        metadata: Mapping[str, str],
         at: Moment,
     ) -> Message:
         """Give the next message its place in the total order."""
@@ -395,6 +411,7 @@ class Conversation:
             parts=parts,
             created_at=at.now,
             provenance=provenance,
+            metadata=metadata,
         )
         self.header = replace(self.header, message_count=sequence, updated_at=at.now)
         self.history = (*self.history, message)

@@ -1,6 +1,7 @@
 """What is said: messages, and who said them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -46,6 +47,8 @@ class Message:
     created_at: datetime
     provenance: Provenance | None = None
     """How it came about; of the assistant's messages only."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the tenant attached to a customer's message; no model is shown it."""
 
     @property
     def text(self) -> str:

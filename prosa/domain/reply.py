@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from prosa.domain.content import Part
+from prosa.domain.content import Part, Text
 
 
 class FinishReason(StrEnum):
@@ -93,3 +93,14 @@ class CannedReplies:
 
     refused: str
     """In place of an answer to, or by, something that a guardrail or content filter blocked."""
+
+
+def refusal(text: str) -> Reply:
+    """Make the platform's own reply where nothing else may be said."""
+    return Reply(
+        parts=(Text(text=text),),
+        finish_reason=FinishReason.CONTENT_FILTER,
+        provider="prosa",
+        model="canned_reply",
+        usage=TokenUsage(),
+    )

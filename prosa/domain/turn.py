@@ -85,6 +85,9 @@ class Attempt:
     reply: Reply | None = None
     """What the customer will read: screened, in released pieces joined."""
     calls: tuple[Call, ...] = ()
+    """The calls to providers that were answered."""
+    calls_made: int = 0
+    """All calls to providers, also those that failed."""
     said: str = ""
     """What the customer was shown before an interruption; of broken streams only."""
 

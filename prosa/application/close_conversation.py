@@ -1,0 +1,29 @@
+"""Close a conversation."""
+
+from prosa.application.commit import committed
+from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from prosa.domain.conversation import ConversationHeader
+from prosa.domain.identifiers import Clock, ConversationId, NewHex, TenantId
+from prosa.domain.moment import Moment
+
+
+class CloseConversation:
+    """Closes conversations; closing a closed one changes nothing."""
+
+    def __init__(self, *, units_of_work: UnitOfWorkFactory, clock: Clock, new_hex: NewHex) -> None:
+        self._units_of_work = units_of_work
+        self._clock = clock
+        self._new_hex = new_hex
+
+    async def __call__(
+        self, tenant_id: TenantId, conversation_id: ConversationId
+    ) -> ConversationHeader:
+        """Close it. Raises ConversationNotFound, ConversationBusy, StorageUnavailable."""
+
+        async def close(work: UnitOfWork) -> ConversationHeader:
+            conversation = await work.conversations.get(conversation_id)
+            conversation.close(at=Moment(now=self._clock(), new_hex=self._new_hex))
+            work.conversations.save(conversation)
+            return conversation.header
+
+        return await committed(self._units_of_work, tenant_id, close)

@@ -1,0 +1,29 @@
+"""Idempotency keys: what makes two requests the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from prosa.application.ports.request_log import LoggedRequest
+from prosa.domain.errors import KeyReused
+
+Field = str | None | Mapping[str, str]
+
+
+def fingerprint(**fields: Field) -> str:
+    """Digest what a client asked for, as it came: SHA-256 of canonical JSON, hexadecimal."""
+    canonical = json.dumps(
+        {
+            name: dict(value) if isinstance(value, Mapping) else value
+            for name, value in fields.items()
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def require_same_request(logged: LoggedRequest, digest: str) -> None:
+    """Raise KeyReused where the key was claimed for another request."""
+    if logged.fingerprint != digest:
+        raise KeyReused

@@ -1,0 +1,114 @@
+"""Start a conversation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from prosa.application.commit import committed
+from prosa.application.idempotency import fingerprint, require_same_request
+from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.ports.request_log import LoggedRequest, RequestKey
+from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from prosa.domain.conversation import Conversation, ConversationHeader
+from prosa.domain.errors import KeyTaken
+from prosa.domain.identifiers import (
+    DEFAULT_TENANT,
+    Clock,
+    ConversationId,
+    NewHex,
+    TenantId,
+)
+from prosa.domain.moment import Moment
+
+OPERATION = "start_conversation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewConversation:
+    """What a conversation is started with. `customer_id` is the tenant's own reference."""
+
+    tenant_id: TenantId = DEFAULT_TENANT
+    customer_id: str | None = None
+    channel: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    caller: str = ""
+    idempotency_key: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes another request with the same key the same."""
+        return fingerprint(
+            customer_id=self.customer_id, channel=self.channel, metadata=self.metadata
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedConversation:
+    """The conversation as it was when it started, and whether it had been started before."""
+
+    header: ConversationHeader
+    replayed: bool
+
+
+class StartConversation:
+    """Starts conversations, once for each idempotency key."""
+
+    def __init__(
+        self,
+        *,
+        units_of_work: UnitOfWorkFactory,
+        reader: ConversationReader,
+        clock: Clock,
+        new_hex: NewHex,
+    ) -> None:
+        self._units_of_work = units_of_work
+        self._reader = reader
+        self._clock = clock
+        self._new_hex = new_hex
+
+    async def __call__(self, request: NewConversation) -> StartedConversation:
+        """Start a conversation. Raises KeyReused, StorageUnavailable."""
+        try:
+            header = await committed(
+                self._units_of_work, request.tenant_id, lambda work: self._start(work, request)
+            )
+        except KeyTaken as taken:
+            return await self._started_before(request, taken)
+        return StartedConversation(header=header, replayed=False)
+
+    async def _start(self, work: UnitOfWork, request: NewConversation) -> ConversationHeader:
+        at = Moment(now=self._clock(), new_hex=self._new_hex)
+        conversation = Conversation.start(
+            tenant_id=request.tenant_id,
+            customer_id=request.customer_id,
+            channel=request.channel,
+            metadata=request.metadata,
+            at=at,
+        )
+        work.conversations.add(conversation)
+        if request.idempotency_key is not None:
+            work.requests.add(
+                LoggedRequest(
+                    key=_key_of(request, request.idempotency_key),
+                    fingerprint=request.fingerprint,
+                    resource_id=conversation.header.id,
+                    created_at=at.now,
+                )
+            )
+        return conversation.header
+
+    async def _started_before(
+        self, request: NewConversation, taken: KeyTaken
+    ) -> StartedConversation:
+        async with self._units_of_work(request.tenant_id) as work:
+            logged = await work.requests.find(_key_of(request, taken.key))
+        if logged is None:
+            raise taken
+        require_same_request(logged, request.fingerprint)
+        header = await self._reader.get_conversation(
+            request.tenant_id, ConversationId(logged.resource_id)
+        )
+        return StartedConversation(header=header.as_started, replayed=True)
+
+
+def _key_of(request: NewConversation, key: str) -> RequestKey:
+    return RequestKey(caller=request.caller, operation=OPERATION, key=key)

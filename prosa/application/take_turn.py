@@ -1,0 +1,273 @@
+"""Take a turn: a customer's message in, a reply out.
+
+accept → classify → generate → record, or fail. Each step can be called on its own and in order, by
+one process that threads the attempt through, or by tasks that keep it in an AttemptStore between.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from prosa.application.accept_turn import AcceptedTurn, AcceptTurn, CustomerMessage
+from prosa.application.commit import committed
+from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.ports.guardrail import Guardrail, GuardrailError
+from prosa.application.ports.intent_classifier import ClassificationRequest, IntentClassifier
+from prosa.application.ports.language_model import (
+    CALLS_PER_ATTEMPT,
+    CallBudget,
+    ContentFiltered,
+    ContextTooLong,
+    LanguageModel,
+    LanguageModelError,
+    ModelRejectedRequest,
+    ModelRequest,
+    ModelTimedOut,
+)
+from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.ports.unit_of_work import CommitUnknown, UnitOfWork, UnitOfWorkFactory
+from prosa.application.reply_screen import OnPiece, ReplyBlockedError, ReplyScreen
+from prosa.application.turn_policy import TurnPolicy
+from prosa.domain.content import Text, text_of
+from prosa.domain.context_window import ContextWindow, estimate_tokens
+from prosa.domain.errors import DeadlineExceeded, PortFailure, StaleAttempt, TurnFailed
+from prosa.domain.identifiers import Clock, NewHex
+from prosa.domain.moment import Moment
+from prosa.domain.prompt import PromptTemplate
+from prosa.domain.reply import Call, CallPurpose, CannedReplies, Reply, refusal
+from prosa.domain.turn import Attempt, Turn, TurnOutcome, TurnStatus
+
+CALLS_TO_CLASSIFY = 1
+COMMIT_SECONDS = 2.0
+COMMIT_SHARE = 5
+"""The commit keeps two seconds, or a fifth where less than ten are left."""
+
+
+class TakeTurn:
+    """Takes turns: at most one reply for one idempotency key."""
+
+    def __init__(
+        self,
+        *,
+        accept: AcceptTurn,
+        units_of_work: UnitOfWorkFactory,
+        reader: ConversationReader,
+        guardrail: Guardrail,
+        intent_classifier: IntentClassifier,
+        prompts: PromptCatalog,
+        model: LanguageModel,
+        canned_replies: CannedReplies,
+        policy: TurnPolicy,
+        clock: Clock,
+        new_hex: NewHex,
+    ) -> None:
+        self.accept = accept
+        self._units_of_work = units_of_work
+        self._reader = reader
+        self._guardrail = guardrail
+        self._intent_classifier = intent_classifier
+        self._prompts = prompts
+        self._model = model
+        self._canned_replies = canned_replies
+        self._policy = policy
+        self._clock = clock
+        self._new_hex = new_hex
+
+    async def __call__(
+        self, message: CustomerMessage, on_piece: OnPiece | None = None
+    ) -> TurnOutcome:
+        """Take a turn from the message to the recorded reply.
+
+        Raises what `accept` and `run` raise.
+        """
+        accepted = await self.accept(message)
+        if accepted.attempt is None:
+            return TurnOutcome(turn=accepted.turn, replayed=accepted.replayed)
+        turn = await self.run(accepted.attempt, on_piece)
+        return TurnOutcome(turn=turn, replayed=False)
+
+    async def run(self, attempt: Attempt, on_piece: OnPiece | None = None) -> Turn:
+        """Classify, generate and record; where that is not to be, fail the turn and raise why.
+
+        Raises DeadlineExceeded, a LanguageModelError, GuardrailError, PromptNotFound,
+        StaleAttempt, StorageUnavailable.
+        """
+        said: list[str] = []
+
+        async def say(piece: str) -> None:
+            said.append(piece)
+            if on_piece is not None:
+                await on_piece(piece)
+
+        try:
+            async with self._time_for_models(attempt):
+                attempt = await self.classify(attempt)
+                attempt = await self.generate(attempt, say if on_piece else None)
+        except Exception as error:
+            turn = await self._fail_quietly(replace(attempt, said="".join(said)), error)
+            if turn is not None and turn.error is not None and not turn.error.retryable:
+                raise TurnFailed(turn.id, turn.error.code) from error
+            raise
+        return await self.record(attempt)
+
+    async def classify(self, attempt: Attempt) -> Attempt:
+        """Find out what the customer wants. Never fails for a classifier's sake."""
+        if attempt.intent is not None:
+            return attempt
+        budget = CallBudget(CALLS_TO_CLASSIFY)
+        classification = await self._intent_classifier.classify(
+            ClassificationRequest(
+                tenant_id=attempt.tenant_id,
+                history=attempt.history,
+                deadline=self._models_deadline(attempt),
+                budget=budget,
+            )
+        )
+        return replace(
+            attempt,
+            intent=classification.intent,
+            calls=attempt.calls + classification.calls,
+            calls_made=attempt.calls_made + CALLS_TO_CLASSIFY - budget.remaining,
+        )
+
+    async def generate(self, attempt: Attempt, on_piece: OnPiece | None = None) -> Attempt:
+        """Have the model answer, and screen its answer piece by piece.
+
+        Raises a LanguageModelError other than ContentFiltered, GuardrailError, PromptNotFound.
+        """
+        if attempt.reply is not None:
+            return attempt
+        template = await self._prompts.get(attempt.tenant_id, self._policy.prompt)
+        budget = CallBudget(CALLS_PER_ATTEMPT - attempt.calls_made)
+        request = self._request(attempt, template, budget)
+        screen = ReplyScreen(self._guardrail, attempt.tenant_id, on_piece)
+        calls = attempt.calls
+        try:
+            answer = await self._model.generate(request, screen.push if on_piece else None)
+            calls += (_call_of(answer),)
+            await screen.finish("" if on_piece else text_of(answer.parts))
+            reply = replace(answer, parts=(Text(text=screen.text),))
+        except (ContentFiltered, ReplyBlockedError):
+            await screen.release(self._canned_replies.refused)
+            reply = refusal(screen.text)
+        return replace(
+            attempt,
+            prompt=template.reference,
+            reply=reply,
+            findings=attempt.findings + screen.findings,
+            calls=calls,
+            calls_made=CALLS_PER_ATTEMPT - budget.remaining,
+        )
+
+    async def record(self, attempt: Attempt) -> Turn:
+        """Store the reply and complete the turn; a repeated record finds what it recorded.
+
+        Raises StaleAttempt, TurnWithoutReply, StorageUnavailable.
+        """
+
+        async def record(work: UnitOfWork) -> Turn:
+            conversation = await work.conversations.get(attempt.conversation_id)
+            turn = conversation.record(attempt, at=self._moment())
+            work.conversations.save(conversation)
+            return turn
+
+        try:
+            return await committed(self._units_of_work, attempt.tenant_id, record)
+        except (StaleAttempt, CommitUnknown):
+            turn = await self._reader.get_turn(attempt.tenant_id, attempt.turn_id)
+            if turn.status is TurnStatus.COMPLETED and turn.attempt == attempt.number:
+                return turn
+            raise
+
+    async def fail(self, attempt: Attempt, error: Exception) -> Turn:
+        """End the turn in failure, so that its conversation is free at once.
+
+        Raises StaleAttempt, StorageUnavailable.
+        """
+        code, retryable = _failure_of(error)
+
+        async def fail(work: UnitOfWork) -> Turn:
+            conversation = await work.conversations.get(attempt.conversation_id)
+            turn = conversation.fail(attempt, code=code, retryable=retryable, at=self._moment())
+            work.conversations.save(conversation)
+            return turn
+
+        return await committed(self._units_of_work, attempt.tenant_id, fail)
+
+    async def _fail_quietly(self, attempt: Attempt, error: Exception) -> Turn | None:
+        """Fail the turn; where even that fails, its lease will free the conversation."""
+        with contextlib.suppress(PortFailure, StaleAttempt):
+            return await self.fail(attempt, error)
+        return None
+
+    def _request(
+        self, attempt: Attempt, template: PromptTemplate, budget: CallBudget
+    ) -> ModelRequest:
+        instructions = template.render(
+            {
+                "today": self._clock().date().isoformat(),
+                "intent": attempt.intent.name if attempt.intent else "",
+            }
+        )
+        policy = self._policy
+        spoken_for = policy.max_output_tokens + estimate_tokens(instructions)
+        window = ContextWindow.fit(
+            attempt.history,
+            tokens=self._model.context_tokens - spoken_for,
+            messages=policy.history_messages,
+            alternating=self._model.needs_alternating_roles,
+        )
+        return ModelRequest(
+            tenant_id=attempt.tenant_id,
+            instructions=instructions,
+            utterances=window.utterances,
+            deadline=self._models_deadline(attempt),
+            max_output_tokens=policy.max_output_tokens,
+            temperature=policy.temperature,
+            budget=budget,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _time_for_models(self, attempt: Attempt) -> AsyncIterator[None]:
+        """Bound classifying and generating, whatever they wait for."""
+        remaining = (self._models_deadline(attempt) - self._clock()).total_seconds()
+        try:
+            async with asyncio.timeout(remaining):
+                yield
+        except (TimeoutError, ModelTimedOut) as error:
+            raise DeadlineExceeded(attempt.turn_id) from error
+
+    def _models_deadline(self, attempt: Attempt) -> datetime:
+        remaining = (attempt.deadline - self._clock()).total_seconds()
+        return attempt.deadline - timedelta(seconds=min(COMMIT_SECONDS, remaining / COMMIT_SHARE))
+
+    def _moment(self) -> Moment:
+        return Moment(now=self._clock(), new_hex=self._new_hex)
+
+
+def _call_of(reply: Reply) -> Call:
+    return Call(
+        purpose=CallPurpose.GENERATE,
+        provider=reply.provider,
+        model=reply.model,
+        usage=reply.usage,
+    )
+
+
+def _failure_of(error: Exception) -> tuple[str, bool]:
+    """Say what a turn failed of, by the code that clients see, and whether it may run again."""
+    match error:
+        case DeadlineExceeded():
+            return "deadline_exceeded", True
+        case ContextTooLong():
+            return "context_too_long", False
+        case ModelRejectedRequest():
+            return "model_rejected", False
+        case LanguageModelError():
+            return "model_unavailable", True
+        case GuardrailError():
+            return "guardrail_unavailable", True
+        case _:
+            return "internal_error", True
