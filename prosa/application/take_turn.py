@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from prosa.application.accept_turn import AcceptedTurn, AcceptTurn, CustomerMessage
+from prosa.application.accept_turn import AcceptTurn, CustomerMessage
 from prosa.application.commit import committed
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, GuardrailError

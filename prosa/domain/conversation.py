@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self, TypedDict
 
-from prosa.domain import events
+from prosa.domain import events as happened
 from prosa.domain.content import Part, Text
 from prosa.domain.errors import (
     ConversationBusy,
@@ -107,7 +107,7 @@ class Changes:
     messages: list[Message] = field(default_factory=list)
     turns: dict[TurnId, Turn] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
-    events: list[events.Event] = field(default_factory=list)
+    events: list[happened.Event] = field(default_factory=list)
 
 
 class Conversation:
@@ -153,7 +153,7 @@ class Conversation:
         )
         conversation = cls(header, turns=(), history=())
         conversation._happened(
-            events.ConversationStarted(
+            happened.ConversationStarted(
                 **conversation._event_facts(at),
                 customer_id=customer_id,
                 channel=channel,
@@ -196,7 +196,7 @@ class Conversation:
         self._require_open()
         self._require_no_other_turn(None, at)
         turn_id = TurnId(f"turn_{at.new_hex()}")
-        message = self._say(turn_id, Role.USER, (Text(text=text),), None, metadata, at)
+        message = self._say(turn_id, Role.USER, (Text(text=text),), at, metadata=metadata)
         turn = Turn(
             id=turn_id,
             conversation_id=self.header.id,
@@ -275,8 +275,9 @@ class Conversation:
         if attempt.reply is None:
             raise TurnWithoutReply(turn.id)
         provenance = _provenance(attempt, attempt.reply)
-        reply = self._say(turn.id, Role.ASSISTANT, attempt.reply.parts, provenance, {}, at)
-        self.changes.attempts.append(attempt)
+        reply = self._say(turn.id, Role.ASSISTANT, attempt.reply.parts, at, provenance=provenance)
+        # The message keeps the reply: what was said is stored once.
+        self.changes.attempts.append(replace(attempt, reply=None))
         return self._complete(replace(turn, intent=attempt.intent, reply=reply), at)
 
     def fail(
@@ -308,7 +309,7 @@ class Conversation:
         self._require_no_other_turn(None, at)
         self.header = replace(self.header, status=ConversationStatus.CLOSED, updated_at=at.now)
         self._happened(
-            events.ConversationClosed(
+            happened.ConversationClosed(
                 **self._event_facts(at), message_count=self.header.message_count
             )
         )
@@ -347,7 +348,7 @@ class Conversation:
             return self._complete(turn, at)
         self._keep(turn, running_turn_id=turn.id, at=at)
         self._happened(
-            events.TurnStarted(
+            happened.TurnStarted(
                 **self._event_facts(at),
                 turn_id=turn.id,
                 message_id=turn.message.id,
@@ -360,7 +361,7 @@ class Conversation:
         completed = replace(turn, status=TurnStatus.COMPLETED, completed_at=at.now)
         self._keep(completed, running_turn_id=None, at=at)
         self._happened(
-            events.TurnCompleted(
+            happened.TurnCompleted(
                 **self._event_facts(at),
                 turn_id=turn.id,
                 message_id=turn.message.id,
@@ -376,7 +377,7 @@ class Conversation:
         failed = replace(turn, status=TurnStatus.FAILED, error=error, completed_at=at.now)
         self._keep(failed, running_turn_id=None, at=at)
         self._happened(
-            events.TurnFailed(
+            happened.TurnFailed(
                 **self._event_facts(at),
                 turn_id=turn.id,
                 message_id=turn.message.id,
@@ -396,9 +397,10 @@ class Conversation:
         turn_id: TurnId,
         role: Role,
         parts: tuple[Part, ...],
-        provenance: Provenance | None,
-        metadata: Mapping[str, str],
         at: Moment,
+        *,
+        provenance: Provenance | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Message:
         """Give the next message its place in the total order."""
         sequence = self.header.message_count + 1
@@ -411,7 +413,7 @@ class Conversation:
             parts=parts,
             created_at=at.now,
             provenance=provenance,
-            metadata=metadata,
+            metadata=metadata or {},
         )
         self.header = replace(self.header, message_count=sequence, updated_at=at.now)
         self.history = (*self.history, message)
@@ -427,7 +429,7 @@ class Conversation:
             "occurred_at": at.now,
         }
 
-    def _happened(self, event: events.Event) -> None:
+    def _happened(self, event: happened.Event) -> None:
         self.header = replace(self.header, event_count=event.sequence)
         self.changes.events.append(event)
 

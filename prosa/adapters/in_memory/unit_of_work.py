@@ -59,7 +59,7 @@ class InMemoryConversationRepository(ConversationRepository):
     def __init__(self, state: TenantState) -> None:
         self._state = state
         self._held: dict[ConversationId, asyncio.Lock] = {}
-        self._pending: dict[ConversationId, Conversation] = {}
+        self._pending: Conversation | None = None
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:
         """Wait for the conversation, then load it."""
@@ -74,32 +74,32 @@ class InMemoryConversationRepository(ConversationRepository):
 
     def add(self, conversation: Conversation) -> None:
         """Write it at commit."""
-        self._pending[conversation.header.id] = conversation
+        self._pending = conversation
 
     def save(self, conversation: Conversation) -> None:
         """Write its changes at commit."""
-        self._pending[conversation.header.id] = conversation
+        self._pending = conversation
 
     def check(self) -> None:
         """Raise VersionConflict where somebody else has saved."""
-        for conversation_id, conversation in self._pending.items():
-            stored = self._state.headers.get(conversation_id)
-            if (stored.version if stored else 0) != conversation.header.version:
-                raise VersionConflict(f"conversation {conversation_id} was saved by somebody else")
+        if self._pending is None:
+            return
+        header = self._pending.header
+        stored = self._state.headers.get(header.id)
+        if (stored.version if stored else 0) != header.version:
+            raise VersionConflict(f"conversation {header.id} was saved by somebody else")
 
     def write(self) -> None:
-        """Apply the changes."""
-        for conversation_id, conversation in self._pending.items():
-            changes, state = conversation.changes, self._state
-            if not changes.events:
-                continue
-            header = conversation.header
-            state.headers[conversation_id] = replace(header, version=header.version + 1)
-            state.messages.setdefault(conversation_id, []).extend(changes.messages)
-            state.turns.update(changes.turns)
-            for attempt in changes.attempts:
-                state.attempts[attempt.turn_id, attempt.number] = replace(attempt, history=())
-            state.events.extend(changes.events)
+        """Apply the changes; every change has recorded an event."""
+        if self._pending is None or not self._pending.changes.events:
+            return
+        header, changes, state = self._pending.header, self._pending.changes, self._state
+        state.headers[header.id] = replace(header, version=header.version + 1)
+        state.messages.setdefault(header.id, []).extend(changes.messages)
+        state.turns.update(changes.turns)
+        for attempt in changes.attempts:
+            state.attempts[attempt.turn_id, attempt.number] = replace(attempt, history=())
+        state.events.extend(changes.events)
 
     def release(self) -> None:
         """Let others have the conversations."""

@@ -10,7 +10,8 @@ class ConversationRepository(Protocol):
     """The conversations of one tenant.
 
     A conversation that was got is held until the unit of work ends: another unit of work that
-    wants it waits. `history` says how many of its newest messages come along.
+    wants it waits. `history` says how many of its newest messages come along. A unit of work
+    writes one conversation: it is the consistency boundary.
     """
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:

@@ -1,0 +1,102 @@
+"""The published event format: CloudEvents 1.0, shared by the outbox and the bus.
+
+Stored whole when the event happens, so that an old event is never decoded by newer code. Source:
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+"""
+
+from datetime import UTC
+from typing import Any
+
+import orjson
+
+from prosa.domain import events
+from prosa.domain.intent import Intent
+from prosa.domain.reply import Provenance
+
+SOURCE = "prosa.conversations"
+
+_TYPES: dict[type[events.Event], str] = {
+    events.ConversationStarted: "conversation.started.v1",
+    events.ConversationClosed: "conversation.closed.v1",
+    events.TurnStarted: "conversation.turn.started.v1",
+    events.TurnCompleted: "conversation.turn.completed.v1",
+    events.TurnFailed: "conversation.turn.failed.v1",
+}
+
+
+def type_of(event: events.Event) -> str:
+    """Name the event's published type, with its version."""
+    return _TYPES[type(event)]
+
+
+def envelope_of(event: events.Event) -> str:
+    """Render the whole CloudEvents object as JSON: identifiers and facts, never what was said."""
+    moment = event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": event.id,
+            "source": SOURCE,
+            "type": type_of(event),
+            "subject": event.conversation_id,
+            "time": moment.replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "tenantid": event.tenant_id,
+            "correlationid": getattr(event, "turn_id", event.conversation_id),
+            "data": {
+                "conversation_id": event.conversation_id,
+                "sequence": event.sequence,
+                **_data_of(event),
+            },
+        }
+    ).decode()
+
+
+def _data_of(event: events.Event) -> dict[str, Any]:
+    match event:
+        case events.ConversationStarted():
+            return {"channel": event.channel}
+        case events.ConversationClosed():
+            return {"message_count": event.message_count}
+        case events.TurnStarted():
+            return _turn_of(event)
+        case events.TurnCompleted():
+            return {
+                **_turn_of(event),
+                "intent": _intent_of(event.intent),
+                "reply_id": event.reply_id,
+                "provenance": _provenance_of(event.provenance),
+            }
+        case events.TurnFailed():
+            error = {"code": event.error.code, "retryable": event.error.retryable}
+            return {**_turn_of(event), "error": error}
+        case _:
+            message = f"no published form for {type(event).__name__}"
+            raise TypeError(message)
+
+
+def _turn_of(
+    event: events.TurnStarted | events.TurnCompleted | events.TurnFailed,
+) -> dict[str, Any]:
+    return {"turn_id": event.turn_id, "message_id": event.message_id, "attempt": event.attempt}
+
+
+def _intent_of(intent: Intent | None) -> dict[str, Any] | None:
+    return None if intent is None else {"name": intent.name, "confidence": intent.confidence}
+
+
+def _provenance_of(provenance: Provenance | None) -> dict[str, Any] | None:
+    if provenance is None:
+        return None
+    prompt = provenance.prompt
+    return {
+        "finish_reason": provenance.finish_reason,
+        "provider": provenance.provider,
+        "model": provenance.model,
+        "degraded": provenance.degraded,
+        "prompt": prompt and {"name": prompt.name, "version": prompt.version},
+        "usage": {
+            "input_tokens": provenance.usage.input_tokens,
+            "output_tokens": provenance.usage.output_tokens,
+        },
+    }

@@ -1,0 +1,1 @@
+"""Storage in Postgres or an embedded SQLite file, by SQLAlchemy Core."""

@@ -1,0 +1,89 @@
+"""Attempts in their table, between two steps that do not share a process."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, select
+
+from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.dialect import compiled
+from prosa.adapters.sql.loading import (
+    behind_tenant,
+    history_from,
+    history_of,
+    replied,
+    said,
+    turn_from,
+    turns_with_messages,
+)
+from prosa.adapters.sql.row_mapping import attempt_row, found_of, header_of
+from prosa.adapters.sql.saving import Write, save
+from prosa.adapters.sql.tables import attempts, conversations, turns
+from prosa.application.ports.attempt_store import AttemptStore
+from prosa.domain.conversation import Conversation
+from prosa.domain.errors import StaleAttempt, TurnNotFound
+from prosa.domain.identifiers import TenantId, TurnId
+from prosa.domain.turn import Attempt, TurnStatus
+
+HEADER_COLUMNS = len(conversations.c)
+
+
+class SqlAttemptStore(AttemptStore):
+    """Loads an attempt by one statement and saves it by one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(
+        self, tenant_id: TenantId, turn_id: TurnId, number: int, *, history: int
+    ) -> Attempt:
+        """Put the turn, what was saved, and the conversation's history together."""
+        statement = compiled(_GET, self._database.dialect)
+        values = statement.values(
+            tenant_id=tenant_id, turn_id=turn_id, number=number, history=history
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.exec_driver_sql(statement.sql, values)).one_or_none()
+        if row is None:
+            raise TurnNotFound(turn_id)
+        turn = turn_from(row[HEADER_COLUMNS + 2 :])
+        if turn.status is not TurnStatus.RUNNING or turn.attempt != number:
+            raise StaleAttempt(turn_id, number)
+        conversation = Conversation.restore(
+            header_of(row), turns=[turn], history=history_from(row[HEADER_COLUMNS + 1])
+        )
+        return replace(conversation.attempt_at(turn), **found_of(row[HEADER_COLUMNS]))
+
+    async def save(self, attempt: Attempt) -> None:
+        """Insert the row or change it."""
+        async with self._database.reading() as connection:
+            rows = {Write.KEEP_ATTEMPTS: [attempt_row(attempt)]}
+            await save(connection, self._database.dialect, rows)
+
+
+def _select() -> Select[Any]:
+    of_turn = and_(
+        conversations.c.tenant_id == turns.c.tenant_id,
+        conversations.c.id == turns.c.conversation_id,
+    )
+    of_attempt = and_(
+        attempts.c.tenant_id == turns.c.tenant_id,
+        attempts.c.turn_id == turns.c.id,
+        attempts.c.number == bindparam("number"),
+    )
+    joined = turns_with_messages().join(conversations, of_turn).outerjoin(attempts, of_attempt)
+    return (
+        select(
+            conversations,
+            attempts.c.found,
+            history_of(conversations),
+            *behind_tenant(turns),
+            *behind_tenant(said),
+            *behind_tenant(replied),
+        )
+        .select_from(joined)
+        .where(turns.c.tenant_id == bindparam("tenant_id"), turns.c.id == bindparam("turn_id"))
+    )
+
+
+_GET = _select()

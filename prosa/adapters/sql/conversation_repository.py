@@ -1,0 +1,92 @@
+"""Conversations in the tables, within a unit of work."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prosa.adapters.sql.database import translated
+from prosa.adapters.sql.dialect import SqlDialect
+from prosa.adapters.sql.loading import load
+from prosa.adapters.sql.row_mapping import (
+    attempt_row,
+    conversation_row,
+    message_row,
+    outbox_row,
+    turn_row,
+    usage_rows,
+)
+from prosa.adapters.sql.saving import Rows, Write
+from prosa.application.ports.conversation_repository import ConversationRepository
+from prosa.domain.conversation import Conversation
+from prosa.domain.errors import ConversationNotFound, TurnNotFound
+from prosa.domain.identifiers import ConversationId, TenantId, TurnId
+
+
+class SqlConversationRepository(ConversationRepository):
+    """Loads at once; gathers what the unit of work saves."""
+
+    def __init__(
+        self, connection: AsyncConnection, dialect: SqlDialect, tenant_id: TenantId
+    ) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._tenant_id = tenant_id
+        self._pending: tuple[Write, Conversation] | None = None
+
+    async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:
+        """Lock and load."""
+        with translated():
+            conversation = await load(
+                self._connection,
+                self._dialect,
+                self._tenant_id,
+                conversation_id=conversation_id,
+                history=history,
+            )
+        if conversation is None:
+            raise ConversationNotFound(conversation_id)
+        return conversation
+
+    async def get_by_turn(self, turn_id: TurnId, *, history: int = 0) -> Conversation:
+        """Lock and load."""
+        with translated():
+            conversation = await load(
+                self._connection,
+                self._dialect,
+                self._tenant_id,
+                turn_id=turn_id,
+                history=history,
+            )
+        if conversation is None:
+            raise TurnNotFound(turn_id)
+        return conversation
+
+    def add(self, conversation: Conversation) -> None:
+        """Write it at commit."""
+        self._pending = (Write.ADD_CONVERSATION, conversation)
+
+    def save(self, conversation: Conversation) -> None:
+        """Write its changes at commit."""
+        self._pending = (Write.SAVE_CONVERSATION, conversation)
+
+    def rows(self) -> Rows:
+        """List what there is to write: nothing without an event, which every change records."""
+        if self._pending is None or not self._pending[1].changes.events:
+            return {}
+        write, conversation = self._pending
+        header, changes = conversation.header, conversation.changes
+        dialect, tenant_id = self._dialect, self._tenant_id
+        return {
+            write: [conversation_row(header, dialect)],
+            Write.ADD_MESSAGES: [
+                message_row(message, tenant_id, dialect) for message in changes.messages
+            ],
+            Write.KEEP_TURNS: [
+                turn_row(turn, tenant_id, dialect) for turn in changes.turns.values()
+            ],
+            Write.KEEP_ATTEMPTS: [attempt_row(attempt) for attempt in changes.attempts],
+            Write.ADD_USAGE: [
+                row
+                for attempt in changes.attempts
+                for row in usage_rows(attempt, header.updated_at, dialect)
+            ],
+            Write.ADD_EVENTS: [outbox_row(event, dialect) for event in changes.events],
+        }

@@ -1,0 +1,179 @@
+"""The load: a conversation's header, the turns in question and its newest messages, at once.
+
+Turns and messages come as JSON arrays that the database builds, so that one row brings all of it,
+however many there are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Join,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prosa.adapters.sql.dialect import (
+    SqlDialect,
+    compiled,
+    json_array,
+    json_rows,
+    json_value,
+)
+from prosa.adapters.sql.row_mapping import as_json, header_of, message_of, turn_of
+from prosa.adapters.sql.tables import Json, conversations, messages, turns
+from prosa.domain.conversation import Conversation
+from prosa.domain.identifiers import ConversationId, TenantId, TurnId
+from prosa.domain.message import Message
+from prosa.domain.turn import Turn
+
+HEADER_COLUMNS = len(conversations.c)
+TURN_COLUMNS = len(turns.c) - 1
+MESSAGE_COLUMNS = len(messages.c) - 1
+
+said = messages.alias("said")
+replied = messages.alias("replied")
+"""A turn's two messages."""
+
+
+def behind_tenant(table: FromClause) -> Sequence[ColumnElement[Any]]:
+    """List a table's columns but the tenant, which stands first in every table."""
+    return list(table.c)[1:]
+
+
+def turns_with_messages() -> Join:
+    """Join turns to the customer's message, and to the reply where there is one."""
+    return turns.join(said, _of_turn(said, turns.c.message_sequence)).outerjoin(
+        replied, _of_turn(replied, turns.c.reply_sequence)
+    )
+
+
+def turn_from(values: Sequence[Any]) -> Turn:
+    """Map the columns of `turns`, `said` and `replied`, each behind its tenant, to a turn."""
+    message_end = TURN_COLUMNS + MESSAGE_COLUMNS
+    return turn_of(values[:TURN_COLUMNS], values[TURN_COLUMNS:message_end], values[message_end:])
+
+
+def history_from(array: Any) -> list[Message]:
+    """Map a JSON array of messages to messages, oldest first."""
+    return [message_of(values) for values in sorted(as_json(array), key=_sequence_of)]
+
+
+def history_of(header: FromClause) -> ScalarSelect[Any]:
+    """Sub-select of the newest `:history` messages, by the header's own count of them."""
+    return (
+        select(json_rows(json_array(*_for_json(messages))))
+        .where(
+            messages.c.tenant_id == header.c.tenant_id,
+            messages.c.conversation_id == header.c.id,
+            messages.c.sequence > header.c.message_count - bindparam("history"),
+        )
+        .scalar_subquery()
+    )
+
+
+async def load(
+    connection: AsyncConnection,
+    dialect: SqlDialect,
+    tenant_id: TenantId,
+    *,
+    conversation_id: ConversationId | None = None,
+    turn_id: TurnId | None = None,
+    history: int,
+) -> Conversation | None:
+    """Lock and load a conversation, by its own id or by that of one of its turns."""
+    statement = compiled(_BY_TURN if turn_id else _BY_ID, dialect)
+    values = statement.values(
+        tenant_id=tenant_id,
+        conversation_id=conversation_id,
+        turn_id=turn_id,
+        history=history,
+    )
+    # After waiting for a lock, Postgres evaluates sub-selects on the snapshot from before the wait.
+    # Then the versions differ, and a second load, which holds the lock already, sees everything.
+    for _ in range(2):
+        row = (await connection.exec_driver_sql(statement.sql, values)).one_or_none()
+        if row is None or row[HEADER_COLUMNS - 2] == row[HEADER_COLUMNS]:
+            break
+    if row is None:
+        return None
+    return Conversation.restore(
+        header_of(row),
+        turns=[turn_from(values) for values in as_json(row[HEADER_COLUMNS + 1])],
+        history=history_from(row[HEADER_COLUMNS + 2]),
+    )
+
+
+def _sequence_of(values: Sequence[Any]) -> int:
+    sequence: int = values[1]
+    return sequence
+
+
+def _of_turn(message: FromClause, sequence: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(
+        message.c.tenant_id == turns.c.tenant_id,
+        message.c.conversation_id == turns.c.conversation_id,
+        message.c.sequence == sequence,
+    )
+
+
+def _for_json(table: FromClause) -> list[Any]:
+    return [
+        json_value(column) if column.type is Json else column for column in behind_tenant(table)
+    ]
+
+
+def _turns_in_question(wanted: ColumnElement[bool]) -> ScalarSelect[Any]:
+    columns = [*_for_json(turns), *_for_json(said), *_for_json(replied)]
+    return (
+        select(json_rows(json_array(*columns)))
+        .select_from(turns_with_messages())
+        .where(turns.c.tenant_id == conversations.c.tenant_id, wanted)
+        .scalar_subquery()
+    )
+
+
+def _load(found: ColumnElement[bool], wanted: ColumnElement[bool]) -> Select[Any]:
+    snapshot = conversations.alias("snapshot")
+    version_in_snapshot = (
+        select(snapshot.c.version)
+        .where(
+            snapshot.c.tenant_id == conversations.c.tenant_id,
+            snapshot.c.id == conversations.c.id,
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(
+            conversations,
+            version_in_snapshot,
+            _turns_in_question(wanted),
+            history_of(conversations),
+        )
+        .where(conversations.c.tenant_id == bindparam("tenant_id"), found)
+        .with_for_update(of=conversations)
+    )
+
+
+_running = turns.c.id == conversations.c.running_turn_id
+
+_BY_ID = _load(conversations.c.id == bindparam("conversation_id"), _running)
+
+_asked_for = turns.alias("asked_for")
+_BY_TURN = _load(
+    conversations.c.id
+    == select(_asked_for.c.conversation_id)
+    .where(
+        _asked_for.c.tenant_id == bindparam("tenant_id"),
+        _asked_for.c.id == bindparam("turn_id"),
+    )
+    .scalar_subquery(),
+    or_(turns.c.id == bindparam("turn_id"), _running),
+)

