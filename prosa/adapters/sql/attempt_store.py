@@ -42,10 +42,11 @@ class SqlAttemptStore(AttemptStore):
         values = statement.values(
             tenant_id=tenant_id, turn_id=turn_id, number=number, history=history
         )
-        async with self._database.reading() as connection:
-            row = (await connection.exec_driver_sql(statement.sql, values)).one_or_none()
-        if row is None:
+        async with self._database.lending() as connection:
+            rows = await connection.fetch(statement.sql, values)
+        if not rows:
             raise TurnNotFound(turn_id)
+        row = rows[0]
         turn = turn_from(row[HEADER_COLUMNS + 2 :])
         if turn.status is not TurnStatus.RUNNING or turn.attempt != number:
             raise StaleAttempt(turn_id, number)
@@ -56,7 +57,7 @@ class SqlAttemptStore(AttemptStore):
 
     async def save(self, attempt: Attempt) -> None:
         """Insert the row or change it."""
-        async with self._database.reading() as connection:
+        async with self._database.lending() as connection:
             rows = {Write.KEEP_ATTEMPTS: [attempt_row(attempt)]}
             await save(connection, self._database.dialect, rows)
 

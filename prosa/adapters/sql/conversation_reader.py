@@ -95,9 +95,8 @@ class SqlConversationReader(ConversationReader):
 
     async def _rows(self, select_: Select[Any], **values: Value) -> Sequence[Sequence[Any]]:
         statement = compiled(select_, self._database.dialect)
-        async with self._database.reading() as connection:
-            result = await connection.exec_driver_sql(statement.sql, statement.values(**values))
-            return result.all()
+        async with self._database.lending() as connection:
+            return await connection.fetch(statement.sql, statement.values(**values))
 
 
 def _page(items: list[T], limit: int) -> Page[T]:

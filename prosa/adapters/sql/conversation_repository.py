@@ -1,7 +1,6 @@
 """Conversations in the tables, within a unit of work."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.database import translated
 from prosa.adapters.sql.dialect import SqlDialect
 from prosa.adapters.sql.loading import load
@@ -23,9 +22,7 @@ from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 class SqlConversationRepository(ConversationRepository):
     """Loads at once; gathers what the unit of work saves."""
 
-    def __init__(
-        self, connection: AsyncConnection, dialect: SqlDialect, tenant_id: TenantId
-    ) -> None:
+    def __init__(self, connection: SqlConnection, dialect: SqlDialect, tenant_id: TenantId) -> None:
         self._connection = connection
         self._dialect = dialect
         self._tenant_id = tenant_id

@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import orjson
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from prosa.adapters.sql.connection import PostgresConnection, SqlConnection, SqliteConnection
 from prosa.adapters.sql.dialect import dialect_of
 from prosa.adapters.sql.tables import SCHEMA_REVISION
-from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.application.ports.unit_of_work import StorageUnavailable, VersionConflict
 from prosa.domain.errors import ConfigurationError
 
 CONNECT_SECONDS = 2
@@ -40,28 +41,27 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        # Reads need no transaction: each statement sees one state by itself.
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self.dialect = dialect_of(self._engine.dialect)
 
-    async def connect(self) -> AsyncConnection:
-        """Take a connection from the pool; what runs on it is one transaction."""
+    async def connect(self) -> SqlConnection:
+        """Take a connection from the pool; close it to give it back."""
         with translated():
-            return await self._engine.connect()
+            if self.dialect.is_postgres:
+                return await PostgresConnection.lend(self._engine)
+            return await SqliteConnection.lend(self._engine)
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for reads. Raises StorageUnavailable for whatever goes wrong there."""
-        with translated():
-            async with self._reading.connect() as connection:
-                yield connection
+    async def lending(self) -> AsyncIterator[SqlConnection]:
+        """Lend a connection. Without `begin`, each statement is a transaction by itself.
 
-    @contextlib.asynccontextmanager
-    async def migrating(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection in one transaction that is committed at the end."""
+        Raises StorageUnavailable for whatever goes wrong there.
+        """
+        connection = await self.connect()
         with translated():
-            async with self._engine.begin() as connection:
+            try:
                 yield connection
+            finally:
+                await connection.close()
 
     async def check(self) -> None:
         """Prove that it answers and is migrated.
@@ -79,14 +79,11 @@ class Database:
 
     async def revision(self) -> str | None:
         """Read which migration the database is at, None before the first."""
-        async with self.reading() as connection:
-            try:
-                result = await connection.exec_driver_sql("select version_num from alembic_version")
-            except DBAPIError as error:
-                if _is_missing_table(error):
-                    return None
-                raise
-            return result.scalar_one_or_none()
+        async with self.lending() as connection:
+            if not await connection.run_sync(_is_migrated_at_all):
+                return None
+            rows = await connection.fetch("select version_num from alembic_version", ())
+            return str(rows[0][0]) if rows else None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -95,21 +92,32 @@ class Database:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise StorageUnavailable in place of anything that a driver raises."""
+    """Translate whatever a driver raises.
+
+    A broken constraint means that somebody else was first: VersionConflict. Anything else is
+    StorageUnavailable.
+    """
     try:
         yield
     except _driver_errors() as error:
         # The text of a driver's error may hold values of a statement, and with them a message.
-        message = f"the database did not do its part ({_cause(error)})"
-        raise StorageUnavailable(message) from error
+        if _breaks_constraint(error):
+            raise VersionConflict("somebody else saved the conversation first") from error
+        raise StorageUnavailable(f"the database did not do its part ({_cause(error)})") from error
 
 
 def _driver_errors() -> tuple[type[BaseException], ...]:
-    """All that the drivers raise: SQLAlchemy wraps most of it, but not a connection that breaks."""
+    """List what may come: SQLAlchemy's own, the network's, and asyncpg's, which it wraps not."""
     errors: tuple[type[BaseException], ...] = (SQLAlchemyError, OSError, TimeoutError)
     if asyncpg := sys.modules.get("asyncpg"):
         errors += (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
     return errors
+
+
+def _breaks_constraint(error: BaseException) -> bool:
+    integrity_class = "23"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    return isinstance(error, IntegrityError) or sqlstate.startswith(integrity_class)
 
 
 def _cause(error: BaseException) -> str:
@@ -118,10 +126,8 @@ def _cause(error: BaseException) -> str:
     return f"{type(origin).__name__} {code}" if code else type(origin).__name__
 
 
-def _is_missing_table(error: DBAPIError) -> bool:
-    if isinstance(error, ProgrammingError):
-        return getattr(error.orig, "sqlstate", None) == "42P01"
-    return "no such table" in str(error.orig)
+def _is_migrated_at_all(connection: Connection) -> bool:
+    return inspect(connection).has_table("alembic_version")
 
 
 def _engine(address: str) -> AsyncEngine:
@@ -132,13 +138,17 @@ def _engine(address: str) -> AsyncEngine:
             "the database's address cannot be read: "
             "write sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
         ) from error
-    options: dict[str, Any] = {"pool_size": POOL_SIZE, "max_overflow": POOL_OVERFLOW}
+    options: dict[str, Any] = {
+        "pool_size": POOL_SIZE,
+        "max_overflow": POOL_OVERFLOW,
+        "pool_timeout": POOL_SECONDS,
+        "pool_use_lifo": True,
+        "isolation_level": "AUTOCOMMIT",
+    }
     match url.drivername:
         case "postgresql+asyncpg":
             return create_async_engine(
                 url,
-                pool_timeout=POOL_SECONDS,
-                pool_use_lifo=True,
                 json_deserializer=orjson.loads,
                 connect_args={"timeout": CONNECT_SECONDS, "server_settings": POSTGRES_SETTINGS},
                 **options,
@@ -153,24 +163,14 @@ def _engine(address: str) -> AsyncEngine:
 
 
 def _sqlite_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
-    engine = create_async_engine(
-        url, pool_timeout=POOL_SECONDS, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **options
-    )
+    engine = create_async_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **options)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    """Leave transactions to us; a commit is on the disk before it is acknowledged."""
-    connection.isolation_level = None
+    """Let readers read while one writes, and put commits on the disk before they return."""
     cursor = connection.cursor()
     for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
         cursor.execute(f"pragma {pragma}")
     cursor.close()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock first: `for update` compiles to nothing on SQLite."""
-    if connection.get_isolation_level() != "AUTOCOMMIT":
-        connection.exec_driver_sql("begin immediate")

@@ -18,8 +18,8 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.dialect import (
     SqlDialect,
     compiled,
@@ -27,8 +27,9 @@ from prosa.adapters.sql.dialect import (
     json_rows,
     json_value,
 )
-from prosa.adapters.sql.row_mapping import as_json, header_of, message_of, turn_of
-from prosa.adapters.sql.tables import Json, conversations, messages, turns
+from prosa.adapters.sql.row_mapping import Json, as_json, header_of, message_of, turn_of
+from prosa.adapters.sql.tables import Json as JsonColumn
+from prosa.adapters.sql.tables import conversations, messages, turns
 from prosa.domain.conversation import Conversation
 from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 from prosa.domain.message import Message
@@ -61,7 +62,7 @@ def turn_from(values: Sequence[Any]) -> Turn:
     return turn_of(values[:TURN_COLUMNS], values[TURN_COLUMNS:message_end], values[message_end:])
 
 
-def history_from(array: Any) -> list[Message]:
+def history_from(array: Json) -> list[Message]:
     """Map a JSON array of messages to messages, oldest first."""
     return [message_of(values) for values in sorted(as_json(array), key=_sequence_of)]
 
@@ -80,7 +81,7 @@ def history_of(header: FromClause) -> ScalarSelect[Any]:
 
 
 async def load(
-    connection: AsyncConnection,
+    connection: SqlConnection,
     dialect: SqlDialect,
     tenant_id: TenantId,
     *,
@@ -99,11 +100,12 @@ async def load(
     # After waiting for a lock, Postgres evaluates sub-selects on the snapshot from before the wait.
     # Then the versions differ, and a second load, which holds the lock already, sees everything.
     for _ in range(2):
-        row = (await connection.exec_driver_sql(statement.sql, values)).one_or_none()
-        if row is None or row[HEADER_COLUMNS - 2] == row[HEADER_COLUMNS]:
+        rows = await connection.fetch(statement.sql, values)
+        if not rows:
+            return None
+        row = rows[0]
+        if row[HEADER_COLUMNS - 2] == row[HEADER_COLUMNS]:
             break
-    if row is None:
-        return None
     return Conversation.restore(
         header_of(row),
         turns=[turn_from(values) for values in as_json(row[HEADER_COLUMNS + 1])],
@@ -126,7 +128,8 @@ def _of_turn(message: FromClause, sequence: ColumnElement[Any]) -> ColumnElement
 
 def _for_json(table: FromClause) -> list[Any]:
     return [
-        json_value(column) if column.type is Json else column for column in behind_tenant(table)
+        json_value(column) if column.type is JsonColumn else column
+        for column in behind_tenant(table)
     ]
 
 

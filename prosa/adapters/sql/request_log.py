@@ -1,11 +1,8 @@
 """Claimed idempotency keys in their table, within a unit of work."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.database import translated
 from prosa.adapters.sql.dialect import SqlDialect, compiled
 from prosa.adapters.sql.row_mapping import as_instant, request_row
@@ -25,9 +22,7 @@ _FIND = select(requests.c.fingerprint, requests.c.resource_id, requests.c.create
 class SqlRequestLog(RequestLog):
     """Finds at once; claims with the unit of work's save."""
 
-    def __init__(
-        self, connection: AsyncConnection, dialect: SqlDialect, tenant_id: TenantId
-    ) -> None:
+    def __init__(self, connection: SqlConnection, dialect: SqlDialect, tenant_id: TenantId) -> None:
         self._connection = connection
         self._dialect = dialect
         self._tenant_id = tenant_id
@@ -48,15 +43,15 @@ class SqlRequestLog(RequestLog):
             request_key=key.key,
         )
         with translated():
-            result = await self._connection.exec_driver_sql(statement.sql, values)
-        row: Sequence[Any] | None = result.one_or_none()
-        if row is None:
+            rows = await self._connection.fetch(statement.sql, values)
+        if not rows:
             return None
+        fingerprint, resource_id, created_at = rows[0]
         return LoggedRequest(
             key=key,
-            fingerprint=row[0],
-            resource_id=ConversationId(row[1]),
-            created_at=as_instant(row[2]),
+            fingerprint=fingerprint,
+            resource_id=ConversationId(resource_id),
+            created_at=as_instant(created_at),
         )
 
     def add(self, request: LoggedRequest) -> None:

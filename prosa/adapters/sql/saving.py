@@ -5,7 +5,6 @@ writing CTEs and no network: there the same writes run one after the other in th
 Statements are compiled once for each dialect and shape: how many rows go where.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -23,8 +22,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
+from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.dialect import Row, SqlDialect, Value, compiled
 from prosa.adapters.sql.tables import (
     attempts,
@@ -83,7 +83,7 @@ class _Prepared:
     order: tuple[int, ...]
 
 
-async def save(connection: AsyncConnection, dialect: SqlDialect, rows: Rows) -> SavedCounts:
+async def save(connection: SqlConnection, dialect: SqlDialect, rows: Rows) -> SavedCounts:
     """Write the rows: one statement on Postgres, one for each kind of write on SQLite."""
     present = {write: rows[write] for write in Write if rows.get(write)}
     shape = tuple((write, len(found)) for write, found in present.items())
@@ -92,15 +92,13 @@ async def save(connection: AsyncConnection, dialect: SqlDialect, rows: Rows) -> 
     if dialect.is_postgres:
         flat: Row = tuple(chain.from_iterable(chain.from_iterable(present.values())))
         prepared = _one_statement(dialect, shape)
-        result = await connection.exec_driver_sql(prepared.sql, _ordered(flat, prepared))
-        row: Sequence[int] = result.one()
-        return SavedCounts(conversations=row[0], keys=row[1])
+        [counted] = await connection.fetch(prepared.sql, _ordered(flat, prepared))
+        return SavedCounts(conversations=counted[0], keys=counted[1])
     counts = dict.fromkeys(Write, 0)
     for write, count in shape:
         prepared = _single_statement(dialect, write, count)
         flat = tuple(chain.from_iterable(present[write]))
-        result = await connection.exec_driver_sql(prepared.sql, _ordered(flat, prepared))
-        counts[write] = result.rowcount
+        counts[write] = len(await connection.fetch(prepared.sql, _ordered(flat, prepared)))
     return SavedCounts(counts[Write.SAVE_CONVERSATION], counts[Write.CLAIM_KEY])
 
 
@@ -113,8 +111,7 @@ def _one_statement(dialect: SqlDialect, shape: Shape) -> _Prepared:
     """Compile all writes of a shape into one statement that counts saves and claims."""
     ctes: dict[Write, Any] = {}
     for write, count in shape:
-        statement = _statement(dialect, write, count)
-        ctes[write] = statement.returning(literal_column("1").label("written")).cte(write.value)
+        ctes[write] = _statement(dialect, write, count).cte(write.value)
     counted = [
         select(func.count()).select_from(ctes[write]).scalar_subquery()
         if write in ctes
@@ -156,7 +153,14 @@ _TABLES: dict[Write, Table] = {
 }
 
 
-def _statement(dialect: SqlDialect, write: Write, count: int) -> Insert | Update:
+def _statement(
+    dialect: SqlDialect, write: Write, count: int
+) -> ReturningInsert[Any] | ReturningUpdate[Any]:
+    """Build a write that returns one row for each row written."""
+    return _writing(dialect, write, count).returning(literal_column("1").label("written"))
+
+
+def _writing(dialect: SqlDialect, write: Write, count: int) -> Insert | Update:
     match write:
         case Write.SAVE_CONVERSATION:
             return _save_conversation()

@@ -3,9 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.conversation_repository import SqlConversationRepository
 from prosa.adapters.sql.database import Database, translated
 from prosa.adapters.sql.request_log import SqlRequestLog
@@ -38,8 +36,14 @@ class SqlUnitOfWork(UnitOfWork):
         return self._requests
 
     async def __aenter__(self) -> Self:
-        """Take a connection; its transaction begins with the first statement."""
-        self._connection: AsyncConnection = await self._database.connect()
+        """Take a connection and begin."""
+        self._connection: SqlConnection = await self._database.connect()
+        with translated():
+            try:
+                await self._connection.begin()
+            except BaseException:
+                await self._connection.close()
+                raise
         place = (self._connection, self._database.dialect, self._tenant_id)
         self._conversations = SqlConversationRepository(*place)
         self._requests = SqlRequestLog(*place)
@@ -51,7 +55,7 @@ class SqlUnitOfWork(UnitOfWork):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give the connection back, which rolls back what was not committed."""
+        """Roll back what was not committed, and give the connection back."""
         with translated():
             await self._connection.close()
 
@@ -60,25 +64,16 @@ class SqlUnitOfWork(UnitOfWork):
         rows = {**self._conversations.rows(), **self._requests.rows()}
         if rows:
             with translated():
-                self._require_written(rows, await self._save(rows))
+                saved = await save(self._connection, self._database.dialect, rows)
+            self._require_written(rows, saved)
         try:
             with translated():
                 await self._connection.commit()
         except StorageUnavailable as error:
-            message = "the connection broke while committing"
-            raise CommitUnknown(message) from error
-
-    async def _save(self, rows: Rows) -> SavedCounts:
-        try:
-            return await save(self._connection, self._database.dialect, rows)
-        except IntegrityError as error:
-            # A place in the conversation's order that somebody else took.
-            message = "somebody else saved the conversation first"
-            raise VersionConflict(message) from error
+            raise CommitUnknown("the connection broke while committing") from error
 
     def _require_written(self, rows: Rows, saved: SavedCounts) -> None:
         if saved.keys != len(rows.get(Write.CLAIM_KEY, ())):
             raise KeyTaken(self._requests.key_claimed)
         if saved.conversations != len(rows.get(Write.SAVE_CONVERSATION, ())):
-            message = "somebody else saved the conversation first"
-            raise VersionConflict(message)
+            raise VersionConflict("somebody else saved the conversation first")

@@ -19,8 +19,10 @@ async def migrate(url: str) -> None:
     """
     database = Database(url)
     try:
-        async with database.migrating() as connection:
+        async with database.lending() as connection:
+            await connection.begin()
             await connection.run_sync(_upgrade)
+            await connection.commit()
     finally:
         await database.close()
 
