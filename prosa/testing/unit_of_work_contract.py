@@ -32,7 +32,7 @@ from prosa.testing.builders import (
 
 
 class UnitOfWorkContract:
-    """Subclass it and give it a fixture `units_of_work`: a UnitOfWorkFactory on migrated storage."""
+    """Subclass it with a fixture `units_of_work`: a UnitOfWorkFactory on migrated storage."""
 
     @pytest.fixture
     def clock(self) -> VirtualClock:
@@ -175,9 +175,9 @@ class UnitOfWorkContract:
             work.conversations.save(early)
             await work.commit()
         claim(late, clock, "second")
-        with pytest.raises(VersionConflict):
-            async with units_of_work(tenant) as work:
-                work.conversations.save(late)
+        async with units_of_work(tenant) as work:
+            work.conversations.save(late)
+            with pytest.raises(VersionConflict):
                 await work.commit()
         got = await load(units_of_work, conversation, history=9)
         assert [message.text for message in got.history] == ["first"]
@@ -276,10 +276,10 @@ class UnitOfWorkContract:
     ) -> None:
         request = await a_claimed_key(units_of_work, clock, tenant)
         conversation = a_conversation(clock, tenant)
-        with pytest.raises(KeyTaken):
-            async with units_of_work(tenant) as work:
-                work.conversations.add(conversation)
-                work.requests.add(replace(request, resource_id=conversation.header.id))
+        async with units_of_work(tenant) as work:
+            work.conversations.add(conversation)
+            work.requests.add(replace(request, resource_id=conversation.header.id))
+            with pytest.raises(KeyTaken):
                 await work.commit()
         with pytest.raises(ConversationNotFound):
             await load(units_of_work, conversation)

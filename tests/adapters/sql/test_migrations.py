@@ -1,0 +1,98 @@
+"""The migrations make the tables that the code expects, on both databases."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from prosa.adapters.sql import migrations
+from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.migrations import migrate
+from prosa.adapters.sql.tables import SCHEMA_REVISION, metadata
+from prosa.domain.errors import ConfigurationError
+
+
+@pytest.fixture
+async def empty_postgres_url(postgres_url: str) -> AsyncIterator[str]:
+    name = f"empty_{uuid4().hex}"
+    database = Database(postgres_url)
+    async with database.lending() as connection:
+        await connection.fetch(f"create database {name}", ())
+    yield postgres_url.replace("/postgres?", f"/{name}?")
+    async with database.lending() as connection:
+        await connection.fetch(f"drop database {name} with (force)", ())
+    await database.close()
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture(params=["empty_postgres_url", "empty_sqlite_url"])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(request.param)
+    return url
+
+
+def test_the_code_expects_the_newest_migration() -> None:
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert scripts.get_current_head() == SCHEMA_REVISION
+
+
+async def test_migrations_make_the_tables_that_the_code_describes(empty_url: str) -> None:
+    await migrate(empty_url)
+    database = Database(empty_url)
+    async with database.lending() as connection:
+        assert await connection.run_sync(_differences) == []
+    await database.close()
+
+
+async def test_migrating_twice_changes_nothing(empty_url: str) -> None:
+    await migrate(empty_url)
+    await migrate(empty_url)
+    database = Database(empty_url)
+    await database.check()
+    await database.close()
+
+
+async def test_of_several_that_migrate_at_once_each_ends_well(empty_url: str) -> None:
+    # In a process of its own each: Alembic keeps what it works on in module globals.
+    code = "import asyncio, sys; from prosa.adapters.sql.migrations import migrate; "
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"{code}asyncio.run(migrate(sys.argv[1]))", empty_url
+        )
+        for _ in range(3)
+    ]
+    assert [await process.wait() for process in processes] == [0, 0, 0]
+    database = Database(empty_url)
+    await database.check()
+    await database.close()
+
+
+async def test_a_database_without_tables_says_what_to_run(empty_url: str) -> None:
+    database = Database(empty_url)
+    with pytest.raises(ConfigurationError, match=r"no tables of Prosa.*run `prosa migrate`"):
+        await database.check()
+    await database.close()
+
+
+async def test_a_database_of_another_version_says_so(sqlite: Database) -> None:
+    async with sqlite.lending() as connection:
+        await connection.run_sync(
+            lambda c: c.exec_driver_sql("update alembic_version set version_num = '9999'")
+        )
+    with pytest.raises(ConfigurationError, match="has revision 9999, and this version needs"):
+        await sqlite.check()
+
+
+def _differences(connection: Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
