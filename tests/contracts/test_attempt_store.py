@@ -7,8 +7,8 @@ import pytest
 from prosa.adapters.in_memory.attempt_store import InMemoryAttemptStore
 from prosa.adapters.in_memory.storage import InMemoryStorage
 from prosa.adapters.in_memory.unit_of_work import InMemoryUnitOfWork
-from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.attempt_store import SqlAttemptStore
+from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 from prosa.application.ports.attempt_store import AttemptStore
 from prosa.application.ports.unit_of_work import UnitOfWorkFactory

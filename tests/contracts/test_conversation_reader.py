@@ -7,8 +7,8 @@ import pytest
 from prosa.adapters.in_memory.conversation_reader import InMemoryConversationReader
 from prosa.adapters.in_memory.storage import InMemoryStorage
 from prosa.adapters.in_memory.unit_of_work import InMemoryUnitOfWork
-from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.conversation_reader import SqlConversationReader
+from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.unit_of_work import UnitOfWorkFactory
