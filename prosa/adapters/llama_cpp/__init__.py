@@ -1,0 +1,1 @@
+"""A small language model in this process, on the CPU, by llama.cpp."""
