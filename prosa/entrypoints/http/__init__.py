@@ -1,0 +1,1 @@
+"""HTTP: the API of conversations, messages and turns (FastAPI, any ASGI server)."""

@@ -1,0 +1,113 @@
+"""Makes the HTTP application: routes, problems, headers, and the app opened for their time."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from prosa.domain.errors import ProsaError
+from prosa.entrypoints.http import documentation, documentation_page, problems
+from prosa.entrypoints.http.envelope import Envelope
+from prosa.entrypoints.http.live_turns import LiveTurns
+from prosa.entrypoints.http.parts import Parts, Serving, serve_by
+from prosa.entrypoints.http.problem_table import RequestRefusedError, problem_of
+from prosa.entrypoints.http.request_facts import facts_of
+from prosa.entrypoints.http.routes import conversations, health, messages, turns
+from prosa.entrypoints.http.unrouted import problem_of_http
+from prosa.entrypoints.http.validation import problem_of_validation
+
+API_VERSION = "1"
+DRAIN_SECONDS = 30.0
+PING_SECONDS = 15.0
+
+OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
+
+_EXPOSED = ["Idempotency-Key", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id"]
+
+
+def create_app(
+    open_app: OpenParts,
+    *,
+    docs: bool = True,
+    cors_origins: Sequence[str] = (),
+    drain_seconds: float = DRAIN_SECONDS,
+    ping_seconds: float = PING_SECONDS,
+) -> FastAPI:
+    """Make the ASGI application; `open_app` is opened when the server starts, and closed after it.
+
+    `docs` serves `/docs` and `/openapi.json`. `cors_origins` lists whose pages may call the API
+    from a browser. At shutdown, turns that run on their own have `drain_seconds` to end. A stream
+    with nothing to say sends a comment every `ping_seconds`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_app() as parts:
+            live_turns = LiveTurns()
+            serve_by(app, Serving(parts=parts, live_turns=live_turns, ping_seconds=ping_seconds))
+            yield
+            await live_turns.drain(drain_seconds)
+
+    app = FastAPI(
+        title="Prosa",
+        version=API_VERSION,
+        description=documentation.DESCRIPTION,
+        openapi_tags=documentation.TAGS,
+        openapi_url=documentation_page.OPENAPI_ADDRESS if docs else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Its records of a request would keep the body; Prosa traces what its own parts do.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        lifespan=lifespan,
+        middleware=[*_cors(cors_origins), Middleware(Envelope)],
+    )
+    for routed in (messages, turns, conversations, health):
+        # Not include_router: it looks for the route of every request twice.
+        app.router.routes.extend(routed.router.routes)
+    if docs:
+        documentation_page.serve(app)
+    documentation.complete(app)
+    _tell_problems(app)
+    return app
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+        )
+    ]
+
+
+def _tell_problems(app: FastAPI) -> None:
+    """Have every expected failure answered with a problem; the envelope sees to the others."""
+    for kind in (ProsaError, RequestRefusedError):
+        app.add_exception_handler(kind, _answer_failure)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_unrouted)
+
+
+def _answer_failure(request: Request, error: Exception) -> Response:
+    problems.report(error, facts_of(request.scope).trace_id)
+    return problems.answer(problem_of(error), request)
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    found = problem_of_validation(cast("RequestValidationError", error))
+    return problems.answer(found, request)
+
+
+def _answer_unrouted(request: Request, error: Exception) -> Response:
+    return problems.answer(problem_of_http(request, cast("HTTPException", error)), request)

@@ -1,0 +1,244 @@
+"""The words of the OpenAPI document: answers, headers, problems and an example of each."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from prosa.entrypoints.http import schemas
+from prosa.entrypoints.http.examples import EVENTS, EXAMPLES, TRACE_ID
+from prosa.entrypoints.http.preferences import EVENT_STREAM, JSON
+from prosa.entrypoints.http.problem_table import (
+    FAILURES_OF_TURNS,
+    INTERNAL_ERROR,
+    PROBLEMS,
+    REQUEST_PROBLEMS,
+    Problem,
+)
+from prosa.entrypoints.http.problems import MEDIA_TYPE, TYPE_PREFIX
+
+Answers = dict[int | str, dict[str, Any]]
+
+REFERENCE = "#/components/schemas/{model}"
+EXAMPLE_REFERENCE = "#/components/examples/{name}"
+
+DESCRIPTION = """
+Customer-service conversations with AI. `POST /v1/messages` is the one call that a client needs.
+
+* Send an `Idempotency-Key` with each POST; without one, a key is made and returned. The same key
+  and body bring the same answer, however often they come.
+* Ask for `Accept: text/event-stream` to read a reply while it is written, or `Prefer:
+  respond-async` to fetch it later.
+* Problems are RFC 9457 documents; their `code` is for programs. `Retry-After` says when to ask
+  again.
+* `X-Request-Id` and `traceparent` (W3C Trace Context) are taken over where they are sent, made
+  where not, and returned.
+"""
+
+TAGS = [
+    {"name": "messages", "description": "What customers write, and the replies."},
+    {"name": "conversations", "description": "The threads that messages belong to."},
+    {"name": "turns", "description": "One customer message each, and what came of it."},
+    {"name": "health", "description": "For load balancers and people on call."},
+]
+
+_HEADERS = {
+    "Idempotency-Key": "The key of the request, or the one that was made for it.",
+    "Idempotent-Replayed": "`true` where an earlier request with this key brought it about.",
+    "Location": "The address of the turn, or of what was created.",
+    "Preference-Applied": "`respond-async`, where that was asked for and done.",
+    "Retry-After": "Whole seconds after which to ask again.",
+    "Allow": "The methods of this address.",
+    "X-Request-Id": "The request's id: the one that was sent, or one that was made.",
+}
+
+
+def header_documents(*names: str) -> dict[str, Any]:
+    """Document headers of an answer."""
+    return {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}
+
+
+def json_of(
+    model: type[BaseModel], example: str, description: str, *headers: str
+) -> dict[str, Any]:
+    """Document an answer that holds a model; the example is one of EXAMPLES, by its name."""
+    reference = {"$ref": EXAMPLE_REFERENCE.format(name=example)}
+    return {
+        "description": description,
+        "headers": header_documents("X-Request-Id", *headers),
+        "content": {JSON: {"schema": _reference(model), "examples": {example: reference}}},
+    }
+
+
+def answers(good: Mapping[int, dict[str, Any]], *codes: str) -> Answers:
+    """Document a route's answers: the good ones, the problems by code, and the internal error."""
+    documented: Answers = dict(good.items())
+    known = _problems_by_code()
+    by_status: dict[int, list[Problem]] = {}
+    for code in (*codes, "internal_error"):
+        by_status.setdefault(known[code].status, []).append(known[code])
+    for status, problems in by_status.items():
+        documented.setdefault(status, _problem_document(problems))
+    return documented
+
+
+def complete(app: FastAPI) -> None:
+    """Add to the app's OpenAPI document the shapes that only answers have."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _complete(generate())
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
+
+
+def _complete(document: dict[str, Any]) -> None:
+    """Describe answers, and no longer FastAPI's own 422, which no route gives."""
+    _, defined = models_json_schema(
+        [(model, "serialization") for model in _ANSWERED], ref_template=REFERENCE
+    )
+    # Only here: FastAPI leaves nulls out of what routes document.
+    document["components"]["examples"] = {
+        name: {"value": example} for name, example in EXAMPLES.items()
+    }
+    shapes = document["components"]["schemas"]
+    shapes.update(defined["$defs"])
+    del shapes["HTTPValidationError"], shapes["ValidationError"]
+    for path in document["paths"].values():
+        for operation in path.values():
+            if JSON in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+
+
+_ANSWERED: tuple[type[BaseModel], ...] = (
+    schemas.Alive,
+    schemas.Conversation,
+    schemas.ConversationList,
+    schemas.MessageList,
+    schemas.ProblemDocument,
+    schemas.Readiness,
+    schemas.Turn,
+)
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}
+
+
+def _problems_by_code() -> dict[str, Problem]:
+    every: Iterable[Problem] = (
+        INTERNAL_ERROR,
+        *PROBLEMS.values(),
+        *FAILURES_OF_TURNS.values(),
+        *REQUEST_PROBLEMS.values(),
+    )
+    return {problem.code: problem for problem in every}
+
+
+def _problem_document(problems: list[Problem]) -> dict[str, Any]:
+    headers = ["X-Request-Id"]
+    if any(problem.retry_after for problem in problems):
+        headers.append("Retry-After")
+    return {
+        "description": "; ".join(dict.fromkeys(problem.title for problem in problems)) + ".",
+        "headers": header_documents(*headers),
+        "content": {
+            MEDIA_TYPE: {
+                "schema": _reference(schemas.ProblemDocument),
+                "examples": {problem.code: {"value": _example(problem)} for problem in problems},
+            }
+        },
+    }
+
+
+def _example(problem: Problem) -> dict[str, object]:
+    mended = {"location": "body.text", "code": "missing", "detail": "body.text is required"}
+    return {
+        "type": TYPE_PREFIX + problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "trace_id": TRACE_ID,
+        "errors": [mended] if problem.code == "validation_error" else [],
+    }
+
+
+_KEY_HEADER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": (
+        "1 to 255 printable ASCII characters, bare or as a quoted string. The same key and body "
+        "bring the same answer; a request without one gets a key made for it."
+    ),
+    "schema": {"type": "string", "minLength": 1},
+    "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
+}
+_PREFER_HEADER = {
+    "name": "Prefer",
+    "in": "header",
+    "description": (
+        "`respond-async`: answer 202 at once, with the running turn and its address. `wait=N`: "
+        "wait N seconds at most."
+    ),
+    "schema": {"type": "string"},
+    "example": "wait=10",
+}
+IDEMPOTENCY_HEADER: dict[str, Any] = {"parameters": [_KEY_HEADER]}
+TURN_HEADERS: dict[str, Any] = {"parameters": [_KEY_HEADER, _PREFER_HEADER]}
+
+CONVERSATION_STARTED = json_of(
+    schemas.Conversation,
+    "started_conversation",
+    "The conversation as it was started.",
+    "Idempotency-Key",
+    "Idempotent-Replayed",
+    "Location",
+)
+
+_ANSWERED_TURN = json_of(
+    schemas.Turn,
+    "turn",
+    "The completed turn; with `Accept: text/event-stream` its events. Those of a stream are "
+    "`turn.started`, `turn.delta` for each piece of the reply, and `turn.completed` (the whole "
+    "turn) or `turn.failed` (a problem); comments in between keep the connection alive.",
+    "Idempotency-Key",
+    "Idempotent-Replayed",
+)
+_ANSWERED_TURN["content"][EVENT_STREAM] = {"schema": {"type": "string"}, "example": EVENTS}
+
+TURN_ANSWERS = answers(
+    {
+        200: _ANSWERED_TURN,
+        202: json_of(
+            schemas.Turn,
+            "running_turn",
+            "The running turn: `Prefer: respond-async` was asked for.",
+            "Idempotency-Key",
+            "Location",
+            "Preference-Applied",
+        ),
+    },
+    "malformed_json",
+    "invalid_idempotency_key",
+    "conversation_not_found",
+    "turn_in_progress",
+    "conversation_busy",
+    "conversation_closed",
+    "payload_too_large",
+    "unsupported_media_type",
+    "validation_error",
+    "idempotency_key_reused",
+    "context_too_long",
+    "turn_failed",
+    "model_rejected",
+    "model_unavailable",
+    "storage_unavailable",
+    "guardrail_unavailable",
+    "shutting_down",
+    "deadline_exceeded",
+)

@@ -1,0 +1,65 @@
+"""What every answer carries, whichever route gives it: the one middleware, pure ASGI."""
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prosa.entrypoints.http.problem_table import INTERNAL_ERROR
+from prosa.entrypoints.http.problems import answer, report
+from prosa.entrypoints.http.request_facts import RequestFacts, keep_facts
+
+NOTHING_MAY_LOAD = "default-src 'none'; frame-ancestors 'none'"
+"""The content security policy of answers that are no pages."""
+
+_POLICY = (b"content-security-policy", NOTHING_MAY_LOAD.encode())
+_ALWAYS = [
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
+
+
+class AnswerBrokenError(Exception):
+    """An answer broke off after its beginning was sent; the cause has been logged."""
+
+
+class Envelope:
+    """Gives each request its ids, each answer its headers, and no failure a way out untold."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        facts = RequestFacts.read(scope["headers"])
+        keep_facts(scope, facts)
+        begun = False
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                _complete(message, facts)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_enveloped)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            report(error, facts.trace_id)
+            if begun:
+                # The server closes the connection; what it logs must not quote a customer.
+                raise AnswerBrokenError(facts.trace_id) from None
+            await answer(INTERNAL_ERROR, Request(scope))(scope, receive, send_enveloped)
+
+
+def _complete(message: Message, facts: RequestFacts) -> None:
+    """Add the headers; to a list of its own, since an answer may be sent more than once."""
+    headers = [*message["headers"], *facts.headers, *_ALWAYS]
+    if not any(name == b"content-security-policy" for name, _ in headers):
+        headers.append(_POLICY)
+    message["headers"] = headers

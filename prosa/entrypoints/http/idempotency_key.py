@@ -1,0 +1,35 @@
+"""The `Idempotency-Key` header: read, or made where the client sent none."""
+
+import re
+from uuid import uuid4
+
+from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
+
+MAX_KEY_CHARACTERS = 255
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+# A string of RFC 9651 (structured fields): only the quote and the backslash are escaped.
+_QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_ESCAPED = re.compile(r'\\(["\\])')
+
+
+def read_idempotency_key(sent: list[str]) -> str:
+    """Read the key from all lines of the header; a client that sends none gets one made for it.
+
+    A key is 1 to 255 printable ASCII characters, as a quoted structured-field string or bare.
+    Raises RequestRefusedError (`invalid_idempotency_key`).
+    """
+    if not sent:
+        return uuid4().hex
+    key = _unquoted(sent[0]) if len(sent) == 1 else ""
+    if len(key) > MAX_KEY_CHARACTERS or not _PRINTABLE.fullmatch(key):
+        raise RequestRefusedError(refusal("invalid_idempotency_key"))
+    return key
+
+
+def _unquoted(sent: str) -> str:
+    """Take the quotes off; what begins with one and is no string is no key either."""
+    if not sent.startswith('"'):
+        return sent
+    quoted = _QUOTED.fullmatch(sent)
+    return _ESCAPED.sub(r"\1", quoted[1]) if quoted else ""

@@ -1,0 +1,74 @@
+"""What the routes need of an opened app, and where they find it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from fastapi import FastAPI, Request
+
+from prosa.application.close_conversation import CloseConversation
+from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.start_conversation import StartConversation
+from prosa.application.take_turn import TakeTurn
+from prosa.entrypoints.http.live_turns import LiveTurns
+
+
+class Probe(Protocol):
+    """Asks one part of the app whether it works."""
+
+    @property
+    def name(self) -> str:
+        """What it asks, in a word: `database`, `model`."""
+
+    @property
+    def check(self) -> Callable[[], Awaitable[None]]:
+        """Returns where the part works, and raises a ProsaError that says what is wrong."""
+
+
+class Parts(Protocol):
+    """The parts of an opened app that HTTP serves; `prosa.bootstrap.App` has them."""
+
+    @property
+    def take_turn(self) -> TakeTurn:
+        """Takes a customer's message in and brings a reply out."""
+
+    @property
+    def start_conversation(self) -> StartConversation:
+        """Starts conversations."""
+
+    @property
+    def close_conversation(self) -> CloseConversation:
+        """Closes conversations."""
+
+    @property
+    def conversations(self) -> ConversationReader:
+        """Reads conversations, messages and turns for display."""
+
+    @property
+    def probes(self) -> tuple[Probe, ...]:
+        """What `/readyz` asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """An opened app while it is served: its parts, and the turns that run on their own."""
+
+    parts: Parts
+    live_turns: LiveTurns
+    ping_seconds: float
+    """How often a stream that has nothing to say shows that it lives."""
+
+
+def serve_by(app: FastAPI, serving: Serving) -> None:
+    """Hand an opened app to the routes."""
+    app.state.serving = serving
+
+
+def serving_of(request: Request) -> Serving:
+    """Find the opened app for a request."""
+    return cast("Serving", request.app.state.serving)
+
+
+def parts_of(request: Request) -> Parts:
+    """Find the parts of the opened app for a request."""
+    return serving_of(request).parts

@@ -1,0 +1,176 @@
+"""Request bodies: read within a limit, and taken only where they are one plain JSON object.
+
+`StrictJsonRoute` gives FastAPI's own handler a request whose body has passed already, so that
+models, validation and the OpenAPI document stay FastAPI's.
+"""
+
+import codecs
+import json
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from typing import Any, cast
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+
+from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_DEPTH = 32
+"""How deep objects and lists may be nested; the outermost object counts."""
+
+JSON_TYPE = b"application/json"
+
+JsonObject = dict[str, object]
+
+
+class StrictJsonRoute(APIRoute):
+    """A route whose JSON body is read strictly; a route without a body is not concerned."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Put the strict reading in front of FastAPI's own handler."""
+        answer = super().get_route_handler()
+        if self.body_field is None:
+            return answer
+
+        async def read_then_answer(request: Request) -> Response:
+            content_type = _header(request, b"content-type")
+            _require_json(content_type)
+            raw = await _read_body(request)
+            return await answer(StrictJsonRequest(request, raw, read_object(raw)))
+
+        return read_then_answer
+
+
+class StrictJsonRequest(Request):
+    """A request whose body has been read."""
+
+    def __init__(self, request: Request, raw: bytes, content: JsonObject) -> None:
+        super().__init__(request.scope, request.receive)
+        self._raw = raw
+        self._content = content
+
+    async def body(self) -> bytes:
+        """Give the body as it came."""
+        return self._raw
+
+    async def json(self) -> JsonObject:
+        """Give the object that it holds."""
+        return self._content
+
+
+def read_object(raw: bytes) -> JsonObject:
+    """Read a JSON object (RFC 8259, UTF-8, a byte order mark is passed over).
+
+    Raises RequestRefusedError (`malformed_json`) for anything else, for NaN and Infinity, integers
+    that Python does not read (4,300 digits), keys that repeat, and nesting past `MAX_DEPTH`.
+    """
+    try:
+        text = raw.removeprefix(codecs.BOM_UTF8).decode()
+        content = _decode(text)
+    except _NotPlainJsonError as error:
+        raise _malformed(str(error)) from None
+    except json.JSONDecodeError as error:
+        raise _malformed(f"it is no JSON at character {error.pos + 1}") from None
+    except UnicodeDecodeError as error:
+        raise _malformed(f"it is no UTF-8 at byte {error.start + 1}") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:
+        raise _malformed("it has a number with too many digits") from None
+    if not isinstance(content, dict):
+        raise _malformed("it is no JSON object")
+    # Counting is cheap, and nearly always enough.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_too_deep(content):
+        raise _too_deep()
+    return cast("JsonObject", content)
+
+
+class _NotPlainJsonError(ValueError):
+    """The text is JSON to Python, but not to us. Its message says why, without the text."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise _NotPlainJsonError("an object in it has a key twice")
+    return content
+
+
+def _refuse_constant(_name: str) -> object:
+    raise _NotPlainJsonError("NaN and Infinity are no JSON")
+
+
+_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant).decode
+
+
+def _is_too_deep(content: object) -> bool:
+    """Walk level by level, without recursion."""
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def _inside(value: object) -> list[object]:
+    match value:
+        case dict():
+            return list(value.values())
+        case list():
+            return value
+        case _:
+            return []
+
+
+def _require_json(content_type: bytes) -> None:
+    """Raise RequestRefusedError (`unsupported_media_type`) unless it is JSON in UTF-8."""
+    if content_type == JSON_TYPE:
+        return
+    header = Message()
+    header["content-type"] = content_type.decode("latin-1")
+    charset = str(header.get_param("charset", "utf-8")).lower()
+    if not content_type or header.get_content_type().encode() != JSON_TYPE:
+        raise RequestRefusedError(refusal("unsupported_media_type"))
+    if charset not in {"utf-8", "utf8"}:
+        raise RequestRefusedError(refusal("unsupported_media_type"))
+
+
+async def _read_body(request: Request) -> bytes:
+    """Read the body, and no more of it than may be. Raises RequestRefusedError (413)."""
+    announced = _header(request, b"content-length")
+    # Ten digits say enough: Python reads no number of thousands of them.
+    if announced.isdigit() and int(announced[:10]) > MAX_BODY_BYTES:
+        raise RequestRefusedError(refusal("payload_too_large"))
+    receive = request.receive
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise RequestRefusedError(refusal("payload_too_large"))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _header(request: Request, name: bytes) -> bytes:
+    """Find a header the cheap way; of several lines the first counts."""
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    for header, value in headers:
+        if header == name:
+            return value
+    return b""
+
+
+def _malformed(reason: str) -> RequestRefusedError:
+    return RequestRefusedError(refusal("malformed_json", f"The body cannot be read: {reason}."))
+
+
+def _too_deep() -> RequestRefusedError:
+    return _malformed(f"it is nested deeper than {MAX_DEPTH} levels")

@@ -1,0 +1,103 @@
+"""A customer's message, answered as its client wants: plain, as a stream, or later."""
+
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from prosa.application.accept_turn import AcceptedTurn, CustomerMessage
+from prosa.application.take_turn import TakeTurn
+from prosa.domain.errors import TurnFailed
+from prosa.domain.turn import Attempt, Turn
+from prosa.entrypoints.http import problems
+from prosa.entrypoints.http.event_stream import stream_finished, stream_live
+from prosa.entrypoints.http.idempotency_key import read_idempotency_key
+from prosa.entrypoints.http.parts import serving_of
+from prosa.entrypoints.http.preferences import Preferences, read_preferences
+from prosa.entrypoints.http.problem_table import problem_of
+from prosa.entrypoints.http.rendering import View, json_answer, turn_view
+from prosa.entrypoints.http.request_facts import RequestFacts, facts_of
+
+ACCEPTED = 202
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnHeaders:
+    """What the headers of a request for a turn say."""
+
+    idempotency_key: str
+    preferences: Preferences
+
+
+def read_turn_headers(request: Request) -> TurnHeaders:
+    """Read them. Raises RequestRefusedError."""
+    lines: dict[bytes, list[str]] = {b"idempotency-key": [], b"prefer": [], b"accept": []}
+    for name, value in request.scope["headers"]:
+        if name in lines:
+            lines[name].append(value.decode("latin-1"))
+    facts = facts_of(request.scope)
+    facts.idempotency_key = read_idempotency_key(lines[b"idempotency-key"])
+    return TurnHeaders(
+        idempotency_key=facts.idempotency_key,
+        preferences=read_preferences(",".join(lines[b"accept"]), lines[b"prefer"]),
+    )
+
+
+async def answer_message(
+    request: Request, message: CustomerMessage, preferences: Preferences
+) -> Response:
+    """Take the message's turn and answer with it. Raises what TakeTurn raises."""
+    facts = facts_of(request.scope)
+    take_turn = serving_of(request).parts.take_turn
+    accepted = await _accept(take_turn, message, facts)
+    if accepted.attempt is None:
+        return _answer_finished(accepted.turn, preferences)
+    if preferences.stream:
+        return await _answer_with_stream(request, take_turn, accepted.turn, accepted.attempt)
+    if preferences.respond_async:
+        return _answer_later(request, take_turn, accepted.turn, accepted.attempt)
+    return json_answer(turn_view(await take_turn.run(accepted.attempt)))
+
+
+async def _accept(
+    take_turn: TakeTurn, message: CustomerMessage, facts: RequestFacts
+) -> AcceptedTurn:
+    """Claim the turn, and keep what any answer from now on has to say of it."""
+    try:
+        accepted = await take_turn.accept(message)
+    except TurnFailed:
+        facts.replayed = True
+        raise
+    facts.turn_id = accepted.turn.id
+    facts.replayed = accepted.replayed
+    return accepted
+
+
+def _answer_finished(turn: Turn, preferences: Preferences) -> Response:
+    return stream_finished(turn) if preferences.stream else json_answer(turn_view(turn))
+
+
+async def _answer_with_stream(
+    request: Request, take_turn: TakeTurn, turn: Turn, attempt: Attempt
+) -> Response:
+    def tell_failure(error: BaseException) -> View:
+        problems.report(error, facts_of(request.scope).trace_id)
+        return problems.document(problem_of(error), request)
+
+    serving = serving_of(request)
+    live = serving.live_turns.stream(take_turn, attempt)
+    return await stream_live(
+        turn, live, ping_seconds=serving.ping_seconds, tell_failure=tell_failure
+    )
+
+
+def _answer_later(request: Request, take_turn: TakeTurn, turn: Turn, attempt: Attempt) -> Response:
+    trace_id = facts_of(request.scope).trace_id
+    serving_of(request).live_turns.leave_to_run(
+        take_turn, attempt, lambda error: problems.report(error, trace_id)
+    )
+    return json_answer(
+        turn_view(turn),
+        ACCEPTED,
+        Location=problems.turn_address(turn.id),
+        Preference_Applied="respond-async",
+    )

@@ -1,0 +1,86 @@
+"""Whether the process lives, and whether its parts answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.entrypoints.http.schemas import Readiness
+from tests.entrypoints.http.serving import parts_with, served
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    name: str
+    check: Callable[[], Awaitable[None]]
+
+
+async def works() -> None:
+    pass
+
+
+async def is_away() -> None:
+    raise StorageUnavailable("the database at localhost:5432 refuses connections")
+
+
+async def is_stuck() -> None:
+    await asyncio.Event().wait()
+
+
+async def is_wrong() -> None:
+    raise RuntimeError("secret words")
+
+
+async def readiness(*probes: Probe) -> tuple[int, Readiness]:
+    async with served(parts_with(probes=probes)) as client:
+        response = await client.get("/readyz")
+    return response.status_code, Readiness.model_validate_json(response.content)
+
+
+async def test_the_process_lives_whatever_its_parts_do() -> None:
+    async with served(parts_with(probes=(Probe("database", is_away),))) as client:
+        response = await client.get("/healthz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+async def test_it_is_ready_when_all_parts_answer() -> None:
+    status, ready = await readiness(Probe("database", works), Probe("model", works))
+    assert status == 200
+    assert ready.status == "ready"
+    assert [(check.name, check.ok) for check in ready.checks] == [
+        ("database", True),
+        ("model", True),
+    ]
+
+
+async def test_a_part_that_is_away_is_named_with_what_is_wrong() -> None:
+    status, ready = await readiness(Probe("database", is_away), Probe("model", works))
+    assert status == 503
+    assert ready.status == "not_ready"
+    assert [check.ok for check in ready.checks] == [False, True]
+    assert "refuses connections" in ready.checks[0].detail
+
+
+async def test_a_part_that_is_stuck_does_not_hold_up_the_answer() -> None:
+    async with asyncio.timeout(4):
+        status, ready = await readiness(Probe("database", is_stuck), Probe("model", works))
+    assert status == 503
+    assert ready.checks[0].detail == "it did not answer within 2 s"
+    assert ready.checks[1].ok
+
+
+async def test_a_probe_that_fails_unexpectedly_says_nothing_of_the_inside(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    status, ready = await readiness(Probe("database", is_wrong))
+    assert status == 503
+    assert ready.checks[0].detail == "it could not be asked"
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_without_probes_it_is_ready() -> None:
+    assert (await readiness())[0] == 200
