@@ -1,0 +1,1 @@
+"""Measures what Prosa costs: turns beside two floors, long conversations, starting up."""

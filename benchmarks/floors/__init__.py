@@ -1,0 +1,1 @@
+"""Servers that do a turn's bare work and promise nothing: what Prosa is measured against."""
