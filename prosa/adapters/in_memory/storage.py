@@ -1,11 +1,10 @@
 """What the in-memory adapters share: the committed state of all tenants."""
 
-import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
-from prosa.domain.conversation import ConversationHeader
+from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.events import Event
 from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 from prosa.domain.message import Message
@@ -22,9 +21,6 @@ class TenantState:
     attempts: dict[tuple[TurnId, int], Attempt] = field(default_factory=dict)
     requests: dict[RequestKey, LoggedRequest] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    locks: defaultdict[ConversationId, asyncio.Lock] = field(
-        default_factory=lambda: defaultdict(asyncio.Lock)
-    )
 
 
 class InMemoryStorage:

@@ -1,6 +1,5 @@
 """Units of work on state in this process."""
 
-import asyncio
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -33,7 +32,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         return self._requests
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Be ready."""
         return self
 
     async def __aexit__(
@@ -42,8 +41,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let go of the conversations that were got."""
-        self._conversations.release()
+        """Forget what was gathered."""
 
     async def commit(self) -> None:
         """Check everything, then write everything: nothing here can fail halfway."""
@@ -54,23 +52,22 @@ class InMemoryUnitOfWork(UnitOfWork):
 
 
 class InMemoryConversationRepository(ConversationRepository):
-    """Holds a conversation's lock from the moment it is got."""
+    """Loads from the state, and compares versions."""
 
     def __init__(self, state: TenantState) -> None:
         self._state = state
-        self._held: dict[ConversationId, asyncio.Lock] = {}
         self._pending: Conversation | None = None
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:
-        """Wait for the conversation, then load it."""
-        return await self._load(conversation_id, None, history)
+        """Load it."""
+        return self._load(conversation_id, None, history)
 
     async def get_by_turn(self, turn_id: TurnId, *, history: int = 0) -> Conversation:
-        """Wait for the turn's conversation, then load it."""
+        """Load it."""
         turn = self._state.turns.get(turn_id)
         if turn is None:
             raise TurnNotFound(turn_id)
-        return await self._load(turn.conversation_id, turn_id, history)
+        return self._load(turn.conversation_id, turn_id, history)
 
     def add(self, conversation: Conversation) -> None:
         """Write it at commit."""
@@ -101,21 +98,11 @@ class InMemoryConversationRepository(ConversationRepository):
             state.attempts[attempt.turn_id, attempt.number] = replace(attempt, history=())
         state.events.extend(changes.events)
 
-    def release(self) -> None:
-        """Let others have the conversations."""
-        for lock in self._held.values():
-            lock.release()
-        self._held.clear()
-
-    async def _load(
+    def _load(
         self, conversation_id: ConversationId, turn_id: TurnId | None, history: int
     ) -> Conversation:
         if conversation_id not in self._state.headers:
             raise ConversationNotFound(conversation_id)
-        if conversation_id not in self._held:
-            lock = self._state.locks[conversation_id]
-            await lock.acquire()
-            self._held[conversation_id] = lock
         header = self._state.headers[conversation_id]
         wanted = {turn_id, header.running_turn_id} - {None}
         messages = self._state.messages.get(conversation_id, [])

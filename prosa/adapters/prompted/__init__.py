@@ -1,0 +1,1 @@
+"""Ports served by asking a language model."""

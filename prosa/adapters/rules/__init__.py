@@ -1,0 +1,1 @@
+"""Guardrail and intent classifier by local patterns: no model, no network."""
