@@ -2,7 +2,7 @@
 
 from prosa.application.commit import committed
 from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from prosa.domain.conversation import ConversationHeader
+from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.identifiers import Clock, ConversationId, NewHex, TenantId
 from prosa.domain.moment import Moment
 

@@ -8,8 +8,8 @@ from prosa.domain.identifiers import TenantId
 
 T = TypeVar("T")
 
-TRIES = 3
-"""A lost race is rare, since conversations are locked; losing three in a row is a fault."""
+TRIES = 5
+"""Who loses a race usually finds a running turn next; who loses five in a row gives up."""
 
 
 async def committed(
@@ -20,17 +20,18 @@ async def committed(
     """Do `work` and commit; after a VersionConflict do all of it again, `TRIES` times at most."""
     for _ in range(TRIES - 1):
         try:
-            return await _once(units_of_work, tenant_id, work)
+            return await once(units_of_work, tenant_id, work)
         except VersionConflict:
             continue
-    return await _once(units_of_work, tenant_id, work)
+    return await once(units_of_work, tenant_id, work)
 
 
-async def _once(
+async def once(
     units_of_work: UnitOfWorkFactory,
     tenant_id: TenantId,
     work: Callable[[UnitOfWork], Awaitable[T]],
 ) -> T:
+    """Do `work` and commit it."""
     async with units_of_work(tenant_id) as unit_of_work:
         result = await work(unit_of_work)
         await unit_of_work.commit()

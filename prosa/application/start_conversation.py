@@ -8,7 +8,8 @@ from prosa.application.idempotency import fingerprint, require_same_request
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
 from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
-from prosa.domain.conversation import Conversation, ConversationHeader
+from prosa.domain.conversation import Conversation
+from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.errors import KeyTaken
 from prosa.domain.identifiers import (
     DEFAULT_TENANT,

@@ -6,12 +6,12 @@ one process that threads the attempt through, or by tasks that keep it in an Att
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from prosa.application.accept_turn import AcceptTurn, CustomerMessage
-from prosa.application.commit import committed
+from prosa.application.commit import committed, once
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, GuardrailError
 from prosa.application.ports.intent_classifier import ClassificationRequest, IntentClassifier
@@ -27,11 +27,17 @@ from prosa.application.ports.language_model import (
     ModelTimedOut,
 )
 from prosa.application.ports.prompt_catalog import PromptCatalog
-from prosa.application.ports.unit_of_work import CommitUnknown, UnitOfWork, UnitOfWorkFactory
+from prosa.application.ports.unit_of_work import (
+    CommitUnknown,
+    UnitOfWork,
+    UnitOfWorkFactory,
+    VersionConflict,
+)
 from prosa.application.reply_screen import OnPiece, ReplyBlockedError, ReplyScreen
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.content import Text, text_of
 from prosa.domain.context_window import ContextWindow, estimate_tokens
+from prosa.domain.conversation import Conversation
 from prosa.domain.errors import DeadlineExceeded, PortFailure, StaleAttempt, TurnFailed
 from prosa.domain.identifiers import Clock, NewHex
 from prosa.domain.moment import Moment
@@ -166,15 +172,11 @@ class TakeTurn:
 
         Raises StaleAttempt, TurnWithoutReply, StorageUnavailable.
         """
-
-        async def record(work: UnitOfWork) -> Turn:
-            conversation = await work.conversations.get(attempt.conversation_id)
-            turn = conversation.record(attempt, at=self._moment())
-            work.conversations.save(conversation)
-            return turn
-
+        at = self._moment()
         try:
-            return await committed(self._units_of_work, attempt.tenant_id, record)
+            return await self._end(
+                attempt, lambda conversation: conversation.record(attempt, at=at)
+            )
         except (StaleAttempt, CommitUnknown):
             turn = await self._reader.get_turn(attempt.tenant_id, attempt.turn_id)
             if turn.status is TurnStatus.COMPLETED and turn.attempt == attempt.number:
@@ -187,14 +189,29 @@ class TakeTurn:
         Raises StaleAttempt, StorageUnavailable.
         """
         code, retryable = _failure_of(error)
+        at = self._moment()
+        return await self._end(
+            attempt,
+            lambda conversation: conversation.fail(attempt, code=code, retryable=retryable, at=at),
+        )
 
-        async def fail(work: UnitOfWork) -> Turn:
+    async def _end(self, attempt: Attempt, end: Callable[[Conversation], Turn]) -> Turn:
+        """End the attempt's turn by one save, as if nothing had happened since it began.
+
+        Where something has, the version says so, and the conversation is looked at as it is now.
+        """
+
+        async def resumed(work: UnitOfWork) -> Turn:
+            return _ended(work, Conversation.resume(attempt), end)
+
+        async def reloaded(work: UnitOfWork) -> Turn:
             conversation = await work.conversations.get(attempt.conversation_id)
-            turn = conversation.fail(attempt, code=code, retryable=retryable, at=self._moment())
-            work.conversations.save(conversation)
-            return turn
+            return _ended(work, conversation, end)
 
-        return await committed(self._units_of_work, attempt.tenant_id, fail)
+        try:
+            return await once(self._units_of_work, attempt.tenant_id, resumed)
+        except VersionConflict:
+            return await committed(self._units_of_work, attempt.tenant_id, reloaded)
 
     async def _fail_quietly(self, attempt: Attempt, error: Exception) -> Turn | None:
         """Fail the turn; where even that fails, its lease will free the conversation."""
@@ -245,6 +262,14 @@ class TakeTurn:
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)
+
+
+def _ended(
+    work: UnitOfWork, conversation: Conversation, end: Callable[[Conversation], Turn]
+) -> Turn:
+    turn = end(conversation)
+    work.conversations.save(conversation)
+    return turn
 
 
 def _call_of(reply: Reply) -> Call:

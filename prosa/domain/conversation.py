@@ -7,11 +7,11 @@ a header and a window of its history, never whole, and it gathers what a save ha
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Self, TypedDict
 
 from prosa.domain import events as happened
 from prosa.domain.content import Part, Text
+from prosa.domain.conversation_header import ConversationHeader, ConversationStatus, Owner
 from prosa.domain.errors import (
     ConversationBusy,
     ConversationClosed,
@@ -46,58 +46,6 @@ LEASE_RAN_OUT = "lease_ran_out"
 
 ASK_AGAIN_SECONDS = 2.0
 """How soon to ask again for something that usually ends well before its lease does."""
-
-
-class ConversationStatus(StrEnum):
-    """Whether a conversation takes messages."""
-
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-class Owner(StrEnum):
-    """Who answers the customer."""
-
-    ASSISTANT = "assistant"
-    HUMAN = "human"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationHeader:
-    """All of a conversation but its messages.
-
-    `version` counts the saves, `event_count` the events, `running_turn_id` names the one turn that
-    runs.
-    """
-
-    id: ConversationId
-    tenant_id: TenantId
-    status: ConversationStatus
-    owner: Owner
-    customer_id: str | None
-    channel: str | None
-    metadata: Mapping[str, str]
-    created_at: datetime
-    updated_at: datetime
-    message_count: int = 0
-    event_count: int = 0
-    version: int = 0
-    running_turn_id: TurnId | None = None
-
-    @property
-    def as_started(self) -> "ConversationHeader":
-        """The header as it was when the conversation started, whatever came since."""
-        return ConversationHeader(
-            id=self.id,
-            tenant_id=self.tenant_id,
-            status=ConversationStatus.OPEN,
-            owner=Owner.ASSISTANT,
-            customer_id=self.customer_id,
-            channel=self.channel,
-            metadata=self.metadata,
-            created_at=self.created_at,
-            updated_at=self.created_at,
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,6 +122,15 @@ class Conversation:
         `turns` holds the running turn, if one runs, and any other turn that the caller asks about.
         """
         return cls(header, turns, history)
+
+    @classmethod
+    def resume(cls, attempt: Attempt) -> Self:
+        """Take up a conversation as it was when an attempt began.
+
+        That is as good as loading it: should it have changed since, its version has too, and
+        saving it is a VersionConflict.
+        """
+        return cls(attempt.header, turns=[attempt.turn], history=())
 
     def claim(
         self,
@@ -255,14 +212,15 @@ class Conversation:
         return self._begin(again, at)
 
     def attempt_at(self, turn: Turn) -> Attempt:
-        """Begin what the newest attempt at a turn finds out; the turn's message stands last."""
+        """Begin what the newest attempt at a turn finds out; the turn's message stands last.
+
+        The attempt takes the conversation along as it will be once this is saved.
+        """
+        saves = 1 if self.changes.events else 0
         earlier = (message for message in self.history if message.id != turn.message.id)
         return Attempt(
-            tenant_id=self.header.tenant_id,
-            conversation_id=self.header.id,
-            turn_id=turn.id,
-            number=turn.attempt,
-            deadline=turn.deadline,
+            header=replace(self.header, version=self.header.version + saves),
+            turn=turn,
             history=(*earlier, turn.message),
         )
 

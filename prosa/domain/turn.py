@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 from prosa.domain.intent import Intent
 from prosa.domain.message import Message
@@ -70,14 +71,12 @@ class Turn:
 class Attempt:
     """One try at a turn and what it has found so far: each step takes one and returns the next.
 
-    `history` ends with the customer's message. A step leaves alone what it does not find out.
+    `header` and `turn` are as they were when the attempt began; `history` ends with the customer's
+    message. A step leaves alone what it does not find out.
     """
 
-    tenant_id: TenantId
-    conversation_id: ConversationId
-    turn_id: TurnId
-    number: int
-    deadline: datetime
+    header: ConversationHeader
+    turn: Turn
     history: tuple[Message, ...]
     intent: Intent | None = None
     findings: tuple[Finding, ...] = ()
@@ -92,9 +91,29 @@ class Attempt:
     """What the customer was shown before an interruption; of broken streams only."""
 
     @property
-    def message(self) -> Message:
-        """The customer's message."""
-        return self.history[-1]
+    def tenant_id(self) -> TenantId:
+        """Whose conversation it is."""
+        return self.header.tenant_id
+
+    @property
+    def conversation_id(self) -> ConversationId:
+        """Where the turn is taken."""
+        return self.header.id
+
+    @property
+    def turn_id(self) -> TurnId:
+        """What is tried."""
+        return self.turn.id
+
+    @property
+    def number(self) -> int:
+        """Which try it is, from 1: the fence."""
+        return self.turn.attempt
+
+    @property
+    def deadline(self) -> datetime:
+        """When an answer is due."""
+        return self.turn.deadline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ import pytest
 
 from prosa.application.ports.conversation_reader import ConversationFilter, ConversationReader
 from prosa.application.ports.unit_of_work import UnitOfWorkFactory
-from prosa.domain.conversation import Conversation, ConversationStatus, Owner
+from prosa.domain.conversation import Conversation
+from prosa.domain.conversation_header import ConversationStatus, Owner
 from prosa.domain.errors import ConversationNotFound, TurnNotFound
 from prosa.domain.identifiers import ConversationId, MessageId, TenantId, TurnId
 from prosa.domain.turn import TurnStatus

@@ -14,12 +14,11 @@ from prosa.domain.errors import (
     ConversationBusy,
     ConversationNotFound,
     KeyTaken,
-    StaleAttempt,
     TurnNotFound,
 )
 from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 from prosa.domain.intent import Intent
-from prosa.domain.turn import Turn
+from prosa.domain.turn import Attempt, Turn
 from prosa.testing.builders import (
     PROMPT,
     VirtualClock,
@@ -182,10 +181,10 @@ class UnitOfWorkContract:
         got = await load(units_of_work, conversation, history=9)
         assert [message.text for message in got.history] == ["first"]
 
-    async def test_of_many_at_once_each_sees_what_the_one_before_wrote(
+    async def test_of_many_at_once_each_builds_on_what_the_one_before_wrote(
         self, units_of_work: UnitOfWorkFactory, clock: VirtualClock, tenant: TenantId
     ) -> None:
-        """Without a lock and without the version, increments would be lost."""
+        """Without comparing versions, turns would be lost or share a place in the order."""
         conversation = a_conversation(clock, tenant)
         await add(units_of_work, conversation)
 
@@ -193,41 +192,55 @@ class UnitOfWorkContract:
             async with units_of_work(tenant) as work:
                 got = await work.conversations.get(conversation.header.id, history=100)
                 assert len(got.history) == got.header.message_count
+                await asyncio.sleep(0)
                 turn = claim(got, clock, f"message {number}")
-                attempt = replace(got.attempt_at(turn), reply=a_reply())
-                got.record(attempt, at=clock.moment)
+                got.record(replace(got.attempt_at(turn), reply=a_reply()), at=clock.moment)
                 work.conversations.save(got)
                 await work.commit()
 
-        await asyncio.gather(*(one_turn(number) for number in range(5)))
+        async def until_it_is_written(number: int) -> None:
+            while True:
+                try:
+                    return await one_turn(number)
+                except VersionConflict:
+                    continue
+
+        await asyncio.gather(*(until_it_is_written(number) for number in range(5)))
         got = await load(units_of_work, conversation, history=100)
         assert [message.sequence for message in got.history] == list(range(1, 11))
 
-    async def test_who_waited_for_a_turns_conversation_sees_the_turn_as_it_is_now(
+    async def test_an_attempt_ends_its_turn_without_loading_the_conversation_again(
         self, units_of_work: UnitOfWorkFactory, clock: VirtualClock, tenant: TenantId
     ) -> None:
-        """A stale read here would let an attempt record that has lost its turn."""
-        conversation, running = await a_running_turn(units_of_work, clock, tenant)
-
-        async def try_to_record() -> Turn:
-            async with units_of_work(tenant) as work:
-                got = await work.conversations.get_by_turn(running.id)
-                turn = got.record(
-                    replace(got.attempt_at(running), reply=a_reply()), at=clock.moment
-                )
-                work.conversations.save(got)
-                await work.commit()
-                return turn
-
+        attempt = await a_running_attempt(units_of_work, clock, tenant)
         async with units_of_work(tenant) as work:
-            got = await work.conversations.get(conversation.header.id)
-            waiting = asyncio.create_task(try_to_record())
-            await asyncio.sleep(0.2)
-            got.record(replace(got.attempt_at(running), reply=a_reply()), at=clock.moment)
-            work.conversations.save(got)
+            resumed = Conversation.resume(attempt)
+            resumed.record(replace(attempt, reply=a_reply()), at=clock.moment)
+            work.conversations.save(resumed)
             await work.commit()
-        with pytest.raises(StaleAttempt):
-            await waiting
+        async with units_of_work(tenant) as work:
+            got = await work.conversations.get(attempt.conversation_id, history=9)
+        assert [message.sequence for message in got.history] == [1, 2]
+        assert got.header == replace(resumed.header, version=resumed.header.version + 1)
+
+    async def test_of_two_that_end_one_turn_the_second_writes_nothing(
+        self, units_of_work: UnitOfWorkFactory, clock: VirtualClock, tenant: TenantId
+    ) -> None:
+        attempt = await a_running_attempt(units_of_work, clock, tenant)
+
+        async def end() -> None:
+            async with units_of_work(tenant) as work:
+                resumed = Conversation.resume(attempt)
+                resumed.record(replace(attempt, reply=a_reply()), at=clock.moment)
+                work.conversations.save(resumed)
+                await work.commit()
+
+        await end()
+        with pytest.raises(VersionConflict):
+            await end()
+        async with units_of_work(tenant) as work:
+            got = await work.conversations.get(attempt.conversation_id, history=9)
+        assert [message.sequence for message in got.history] == [1, 2]
 
     async def test_another_tenants_conversation_is_not_there(
         self, units_of_work: UnitOfWorkFactory, clock: VirtualClock, tenant: TenantId
@@ -353,6 +366,16 @@ async def a_running_turn(
     turn = claim(conversation, clock)
     await add(units_of_work, conversation)
     return conversation, turn
+
+
+async def a_running_attempt(
+    units_of_work: UnitOfWorkFactory, clock: VirtualClock, tenant: TenantId
+) -> Attempt:
+    """Store a conversation with a running turn, and begin the attempt at it."""
+    conversation = a_conversation(clock, tenant)
+    attempt = conversation.attempt_at(claim(conversation, clock))
+    await add(units_of_work, conversation)
+    return attempt
 
 
 async def record(

@@ -1,127 +1,174 @@
-"""A connection lent from the pool: transactions and statements, by the shortest way to the driver.
+"""Connections: one for each dialect, by the shortest way to its driver.
 
-SQLAlchemy keeps the pool and compiles the statements. On Postgres they run on asyncpg itself, which
-costs a third of what the same statements cost through SQLAlchemy's adapter; SQLite, where a thread
-does the waiting anyway, takes the ordinary way. Transactions are begun and ended here, so both
-engines are in autocommit.
+SQLAlchemy defines and compiles the statements. On Postgres they run on asyncpg and its pool, which
+costs a quarter of what the same statements cost through SQLAlchemy; SQLite, where a thread does the
+waiting anyway, takes the ordinary way. Connections are in autocommit: each statement is a
+transaction by itself, unless `transaction` says otherwise.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import URL, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-if TYPE_CHECKING:  # each driver is an extra
+from prosa.adapters.sql.dialect import POSTGRES
+
+if TYPE_CHECKING:  # an extra
     import asyncpg
 
-T = TypeVar("T")
+CONNECT_SECONDS = 2
+POOL_SECONDS = 2
+POOL_SIZE = 20
+SQLITE_BUSY_SECONDS = 5
+
+POSTGRES_SETTINGS = {
+    "application_name": "prosa",
+    "timezone": "UTC",
+    "statement_timeout": "5000",
+    "lock_timeout": "1000",
+    "idle_in_transaction_session_timeout": "10000",
+}
+"""Sent once for each connection; times in milliseconds."""
+
 Rows = Sequence[Sequence[Any]]
 
 
 class SqlConnection(Protocol):
-    """What units of work and readers need of a connection. Each method raises driver errors."""
-
-    async def begin(self) -> None:
-        """Begin a transaction that may write."""
+    """A connection lent from a pool. Its methods raise what the driver raises."""
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
         """Run a compiled statement and bring all its rows."""
 
-    async def commit(self) -> None:
-        """Commit the transaction."""
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Make one transaction of several statements: all that is written in it, or nothing."""
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
-        """Run SQLAlchemy's own code on the connection."""
+
+class SqlPool(Protocol):
+    """Lends connections."""
+
+    def lend(self) -> AbstractAsyncContextManager[SqlConnection]:
+        """Lend a connection that is not known to be broken."""
 
     async def close(self) -> None:
-        """Roll back what was not committed, and give the connection back."""
+        """Close all connections."""
 
 
 class PostgresConnection(SqlConnection):
-    """Talks to asyncpg past SQLAlchemy, and tells the pool when the connection is broken."""
+    """A connection of asyncpg's."""
 
-    def __init__(self, pooled: AsyncConnection, driver: "asyncpg.Connection[Any]") -> None:
-        self._pooled = pooled
+    def __init__(self, driver: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
         self._driver = driver
 
-    @classmethod
-    async def lend(cls, engine: AsyncEngine) -> "PostgresConnection":
-        """Take a connection that is not known to be broken."""
-        while True:
-            pooled = await engine.connect()
-            raw = (await pooled.get_raw_connection()).driver_connection
-            driver = cast("asyncpg.Connection[Any]", raw)
-            if not driver.is_closed():
-                return cls(pooled, driver)
-            # The server went away while it lay in the pool: asyncpg has seen it, the pool has not.
-            await pooled.invalidate()
-            await pooled.close()
-
-    async def begin(self) -> None:
-        """Begin; rows are locked one by one."""
-        await self._driver.execute("begin")
-
     async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
-        """Run a statement that asyncpg prepares once for each connection."""
-        return await self._driver.fetch(sql, *values)
+        """Run a statement, which asyncpg prepares once for each connection."""
+        rows: Rows = await self._driver.fetch(sql, *values)
+        return rows
 
-    async def commit(self) -> None:
-        """Commit."""
-        await self._driver.execute("commit")
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Begin and commit."""
+        async with self._driver.transaction():
+            yield
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
-        """Run SQLAlchemy's own code."""
-        return await self._pooled.run_sync(work)
+
+class PostgresPool(SqlPool):
+    """asyncpg's pool, made when the first connection is asked for."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._pool: asyncpg.Pool[Any] | None = None
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[PostgresConnection]:
+        """Lend a connection; the pool has seen which ones the server closed."""
+        if self._pool is None:
+            self._pool = self._make()
+            await self._pool
+        async with self._pool.acquire(timeout=POOL_SECONDS) as driver:
+            yield PostgresConnection(driver)
 
     async def close(self) -> None:
-        """Roll back, and give back; a broken connection is thrown away."""
-        try:
-            if not self._driver.is_closed() and self._driver.is_in_transaction():
-                await self._driver.execute("rollback")
-        finally:
-            if self._driver.is_closed() or self._driver.is_in_transaction():
-                await self._pooled.invalidate()
-            await self._pooled.close()
+        """Close them, also those that are lent."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    def _make(self) -> "asyncpg.Pool[Any]":
+        import asyncpg  # noqa: PLC0415  an extra, and slow to load
+
+        _, options = POSTGRES.vendor.create_connect_args(self._url)
+        return asyncpg.create_pool(
+            **options,
+            min_size=0,
+            max_size=POOL_SIZE,
+            reset=_leave_as_it_is,
+            timeout=CONNECT_SECONDS,
+            server_settings=POSTGRES_SETTINGS,
+        )
 
 
 class SqliteConnection(SqlConnection):
-    """Talks to aiosqlite through SQLAlchemy."""
+    """A connection of aiosqlite's, through SQLAlchemy."""
 
     def __init__(self, pooled: AsyncConnection) -> None:
         self._pooled = pooled
-        self._in_transaction = False
-
-    @classmethod
-    async def lend(cls, engine: AsyncEngine) -> "SqliteConnection":
-        """Take a connection."""
-        return cls(await engine.connect())
-
-    async def begin(self) -> None:
-        """Take the write lock first: `for update` compiles to nothing on SQLite."""
-        await self._pooled.exec_driver_sql("begin immediate")
-        self._in_transaction = True
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
         """Run a statement."""
         return (await self._pooled.exec_driver_sql(sql, tuple(values))).all()
 
-    async def commit(self) -> None:
-        """Commit: it is on the disk before this returns."""
-        await self._pooled.exec_driver_sql("commit")
-        self._in_transaction = False
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Take the write lock first: who only reads at first may find it taken later."""
+        await self._pooled.exec_driver_sql("begin immediate")
+        try:
+            yield
+            await self._pooled.exec_driver_sql("commit")
+        except BaseException:
+            await self._pooled.exec_driver_sql("rollback")
+            raise
 
-    async def run_sync(self, work: Callable[[Connection], T]) -> T:
-        """Run SQLAlchemy's own code."""
-        return await self._pooled.run_sync(work)
+
+class SqlitePool(SqlPool):
+    """SQLAlchemy's pool of connections to a file."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine = sqlite_engine(url)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[SqliteConnection]:
+        """Lend a connection."""
+        async with self._engine.connect() as pooled:
+            yield SqliteConnection(pooled)
 
     async def close(self) -> None:
-        """Roll back, and give back."""
-        try:
-            if self._in_transaction:
-                await self._pooled.exec_driver_sql("rollback")
-        except BaseException:
-            await self._pooled.invalidate()
-            raise
-        finally:
-            await self._pooled.close()
+        """Close them."""
+        await self._engine.dispose()
+
+
+def sqlite_engine(url: URL) -> AsyncEngine:
+    """Make an engine in autocommit for a SQLite file, which is made where it is missing."""
+    engine = create_async_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_SECONDS,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS},
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    """Let readers read while one writes, and put commits on the disk before they return."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+async def _leave_as_it_is(_connection: object) -> None:
+    """Save a round trip: nothing here changes a connection's settings for longer than itself."""

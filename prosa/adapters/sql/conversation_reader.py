@@ -16,7 +16,7 @@ from prosa.application.ports.conversation_reader import (
     ConversationReader,
     Page,
 )
-from prosa.domain.conversation import ConversationHeader
+from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.errors import ConversationNotFound, TurnNotFound
 from prosa.domain.identifiers import ConversationId, MessageId, TenantId, TurnId
 from prosa.domain.message import Message

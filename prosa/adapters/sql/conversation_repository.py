@@ -29,7 +29,7 @@ class SqlConversationRepository(ConversationRepository):
         self._pending: tuple[Write, Conversation] | None = None
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:
-        """Lock and load."""
+        """Load."""
         with translated():
             conversation = await load(
                 self._connection,
@@ -43,7 +43,7 @@ class SqlConversationRepository(ConversationRepository):
         return conversation
 
     async def get_by_turn(self, turn_id: TurnId, *, history: int = 0) -> Conversation:
-        """Lock and load."""
+        """Load."""
         with translated():
             conversation = await load(
                 self._connection,

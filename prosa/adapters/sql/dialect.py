@@ -1,7 +1,7 @@
 """What differs between Postgres and SQLite, and how a statement is compiled once and run often.
 
-SQLAlchemy compiles; `exec_driver_sql` runs. Values therefore go in and come out as the drivers
-have them: JSON as text, instants as `instant` makes them.
+SQLAlchemy compiles; the drivers run. Values therefore go in and come out as the drivers have them:
+JSON as text, instants as `instant` makes them.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -30,7 +32,7 @@ def _as_it_is(instant: datetime | None) -> datetime | None:
     return instant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SqlDialect:
     """One of the two dialects."""
 
@@ -38,12 +40,23 @@ class SqlDialect:
     is_postgres: bool
     instant: Callable[[datetime | None], Value]
     """Makes an instant what the driver takes for one."""
+    find_revisions: str
+    """Selects a row where the table of migrations exists."""
 
 
-def dialect_of(vendor: Dialect) -> SqlDialect:
-    """Describe the dialect of an engine."""
-    is_postgres = vendor.name == "postgresql"
-    return SqlDialect(vendor, is_postgres, _as_it_is if is_postgres else iso_text)
+POSTGRES = SqlDialect(
+    vendor=PGDialect_asyncpg(),  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
+    is_postgres=True,
+    instant=_as_it_is,
+    find_revisions="select 1 from pg_tables where tablename = 'alembic_version'"
+    " and schemaname = any(current_schemas(false))",
+)
+SQLITE = SqlDialect(
+    vendor=SQLiteDialect_aiosqlite(),
+    is_postgres=False,
+    instant=iso_text,
+    find_revisions="select 1 from sqlite_master where name = 'alembic_version'",
+)
 
 
 @dataclass(frozen=True, slots=True)

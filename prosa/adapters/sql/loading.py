@@ -89,7 +89,7 @@ async def load(
     turn_id: TurnId | None = None,
     history: int,
 ) -> Conversation | None:
-    """Lock and load a conversation, by its own id or by that of one of its turns."""
+    """Load a conversation by its own id or by that of one of its turns, from one snapshot."""
     statement = compiled(_BY_TURN if turn_id else _BY_ID, dialect)
     values = statement.values(
         tenant_id=tenant_id,
@@ -97,19 +97,14 @@ async def load(
         turn_id=turn_id,
         history=history,
     )
-    # After waiting for a lock, Postgres evaluates sub-selects on the snapshot from before the wait.
-    # Then the versions differ, and a second load, which holds the lock already, sees everything.
-    for _ in range(2):
-        rows = await connection.fetch(statement.sql, values)
-        if not rows:
-            return None
-        row = rows[0]
-        if row[HEADER_COLUMNS - 2] == row[HEADER_COLUMNS]:
-            break
+    rows = await connection.fetch(statement.sql, values)
+    if not rows:
+        return None
+    row = rows[0]
     return Conversation.restore(
         header_of(row),
-        turns=[turn_from(values) for values in as_json(row[HEADER_COLUMNS + 1])],
-        history=history_from(row[HEADER_COLUMNS + 2]),
+        turns=[turn_from(values) for values in as_json(row[HEADER_COLUMNS])],
+        history=history_from(row[HEADER_COLUMNS + 1]),
     )
 
 
@@ -144,24 +139,8 @@ def _turns_in_question(wanted: ColumnElement[bool]) -> ScalarSelect[Any]:
 
 
 def _load(found: ColumnElement[bool], wanted: ColumnElement[bool]) -> Select[Any]:
-    snapshot = conversations.alias("snapshot")
-    version_in_snapshot = (
-        select(snapshot.c.version)
-        .where(
-            snapshot.c.tenant_id == conversations.c.tenant_id,
-            snapshot.c.id == conversations.c.id,
-        )
-        .scalar_subquery()
-    )
-    return (
-        select(
-            conversations,
-            version_in_snapshot,
-            _turns_in_question(wanted),
-            history_of(conversations),
-        )
-        .where(conversations.c.tenant_id == bindparam("tenant_id"), found)
-        .with_for_update(of=conversations)
+    return select(conversations, _turns_in_question(wanted), history_of(conversations)).where(
+        conversations.c.tenant_id == bindparam("tenant_id"), found
     )
 
 

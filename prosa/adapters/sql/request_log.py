@@ -28,11 +28,6 @@ class SqlRequestLog(RequestLog):
         self._tenant_id = tenant_id
         self._pending: list[LoggedRequest] = []
 
-    @property
-    def key_claimed(self) -> str:
-        """The key that this unit of work claims."""
-        return self._pending[0].key.key
-
     async def find(self, key: RequestKey) -> LoggedRequest | None:
         """Look the key up."""
         statement = compiled(_FIND, self._dialect)

@@ -10,7 +10,7 @@ from prosa.adapters import event_format
 from prosa.adapters.sql.dialect import Row, SqlDialect
 from prosa.application.ports.request_log import LoggedRequest
 from prosa.domain.content import Part, Text, ToolCall, ToolResult
-from prosa.domain.conversation import ConversationHeader, ConversationStatus, Owner
+from prosa.domain.conversation_header import ConversationHeader, ConversationStatus, Owner
 from prosa.domain.events import Event
 from prosa.domain.identifiers import ConversationId, MessageId, TenantId, TurnId
 from prosa.domain.intent import Intent
@@ -42,7 +42,7 @@ def as_instant(value: datetime | str) -> datetime:
 
 
 def as_json(value: Json) -> Json:
-    """Read JSON: asyncpg has done it, SQLite leaves text, and nested JSON came with its outside."""
+    """Read JSON: a column is text, and JSON inside other JSON came with its outside."""
     return orjson.loads(value) if isinstance(value, str) else value
 
 

@@ -1,8 +1,9 @@
-"""The save: all that a unit of work writes, as one statement on Postgres.
+"""The save: all that a unit of work writes, together or not at all.
 
-There it is a row of writing CTEs, and a final select counts what must not be nought. SQLite has no
-writing CTEs and no network: there the same writes run one after the other in the transaction.
-Statements are compiled once for each dialect and shape: how many rows go where.
+On Postgres it is one statement of writing CTEs, which is a transaction by itself; its final select
+divides by the number of conversations saved, so that a version that is gone undoes everything.
+SQLite has no writing CTEs and no network: there the same writes run one after the other in a
+transaction. Statements are compiled once for each dialect and shape: how many rows go where.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from prosa.adapters.sql.tables import (
     turns,
     usage,
 )
+from prosa.application.ports.unit_of_work import VersionConflict
+from prosa.domain.errors import KeyTaken
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -55,6 +58,8 @@ class Write(Enum):
 Rows = dict[Write, list[Row]]
 Shape = tuple[tuple[Write, int], ...]
 
+FIRST = "somebody else saved the conversation first"
+DIVISION_BY_ZERO = "22012"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 OUTBOX_COLUMNS_WRITTEN = 7
 CHANGING_COLUMNS = (
     "status",
@@ -68,14 +73,6 @@ CHANGING_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class SavedCounts:
-    """How many conversations were saved, and how many keys claimed."""
-
-    conversations: int
-    keys: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
     """A compiled write. `order` says which value of the flattened rows stands at each place."""
 
@@ -83,23 +80,51 @@ class _Prepared:
     order: tuple[int, ...]
 
 
-async def save(connection: SqlConnection, dialect: SqlDialect, rows: Rows) -> SavedCounts:
-    """Write the rows: one statement on Postgres, one for each kind of write on SQLite."""
+async def save(connection: SqlConnection, dialect: SqlDialect, rows: Rows) -> None:
+    """Write the rows. Raises KeyTaken, VersionConflict, and what the driver raises."""
     present = {write: rows[write] for write in Write if rows.get(write)}
-    shape = tuple((write, len(found)) for write, found in present.items())
-    if not shape:
-        return SavedCounts(0, 0)
+    if not present:
+        return
     if dialect.is_postgres:
-        flat: Row = tuple(chain.from_iterable(chain.from_iterable(present.values())))
-        prepared = _one_statement(dialect, shape)
-        [counted] = await connection.fetch(prepared.sql, _ordered(flat, prepared))
-        return SavedCounts(conversations=counted[0], keys=counted[1])
-    counts = dict.fromkeys(Write, 0)
-    for write, count in shape:
-        prepared = _single_statement(dialect, write, count)
-        flat = tuple(chain.from_iterable(present[write]))
-        counts[write] = len(await connection.fetch(prepared.sql, _ordered(flat, prepared)))
-    return SavedCounts(counts[Write.SAVE_CONVERSATION], counts[Write.CLAIM_KEY])
+        await _save_by_one_statement(connection, dialect, present)
+    else:
+        await _save_in_a_transaction(connection, dialect, present)
+
+
+async def _save_by_one_statement(
+    connection: SqlConnection, dialect: SqlDialect, rows: Rows
+) -> None:
+    shape = tuple((write, len(found)) for write, found in rows.items())
+    prepared = _one_statement(dialect, shape)
+    flat: Row = tuple(chain.from_iterable(chain.from_iterable(rows.values())))
+    try:
+        await connection.fetch(prepared.sql, _ordered(flat, prepared))
+    except Exception as error:
+        # By the codes and not by asyncpg's classes: the driver is an extra.
+        if getattr(error, "constraint_name", None) == requests.primary_key.name:
+            raise KeyTaken(_key_of(rows)) from error
+        if getattr(error, "sqlstate", None) == DIVISION_BY_ZERO:
+            raise VersionConflict(FIRST) from error
+        raise
+
+
+async def _save_in_a_transaction(
+    connection: SqlConnection, dialect: SqlDialect, rows: Rows
+) -> None:
+    async with connection.transaction():
+        for write, found in rows.items():
+            prepared = _single_statement(dialect, write, len(found))
+            flat: Row = tuple(chain.from_iterable(found))
+            written = await connection.fetch(prepared.sql, _ordered(flat, prepared))
+            if write is Write.SAVE_CONVERSATION and not written:
+                raise VersionConflict(FIRST)
+            if write is Write.CLAIM_KEY and not written:
+                raise KeyTaken(_key_of(rows))
+
+
+def _key_of(rows: Rows) -> str:
+    column = requests.c.keys().index("key")
+    return str(rows[Write.CLAIM_KEY][0][column])
 
 
 def _ordered(flat: Row, prepared: _Prepared) -> tuple[Value, ...]:
@@ -108,19 +133,16 @@ def _ordered(flat: Row, prepared: _Prepared) -> tuple[Value, ...]:
 
 @lru_cache(maxsize=256)
 def _one_statement(dialect: SqlDialect, shape: Shape) -> _Prepared:
-    """Compile all writes of a shape into one statement that counts saves and claims."""
-    ctes: dict[Write, Any] = {}
-    for write, count in shape:
-        ctes[write] = _statement(dialect, write, count).cte(write.value)
-    counted = [
-        select(func.count()).select_from(ctes[write]).scalar_subquery()
-        if write in ctes
-        else literal_column("0")
-        for write in (Write.SAVE_CONVERSATION, Write.CLAIM_KEY)
-    ]
-    everything = select(*counted).add_cte(*ctes.values())
+    """Compile all writes of a shape into one statement."""
+    ctes = {write: _statement(dialect, write, count).cte(write.value) for write, count in shape}
+    saved = ctes.get(Write.SAVE_CONVERSATION)
+    proof = (
+        literal_column("1")
+        if saved is None
+        else literal_column("1") / select(func.count()).select_from(saved).scalar_subquery()
+    )
     names = list(chain.from_iterable(_names(write, count) for write, count in shape))
-    return _prepare(everything, names, dialect)
+    return _prepare(select(proof).add_cte(*ctes.values()), names, dialect)
 
 
 @lru_cache(maxsize=256)
@@ -166,7 +188,7 @@ def _writing(dialect: SqlDialect, write: Write, count: int) -> Insert | Update:
             return _save_conversation()
         case Write.KEEP_TURNS | Write.KEEP_ATTEMPTS:
             return _upsert(dialect, write, count)
-        case Write.CLAIM_KEY:
+        case Write.CLAIM_KEY if not dialect.is_postgres:
             return _insert(dialect, write, count).on_conflict_do_nothing()
         case _:
             return _insert(dialect, write, count)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from prosa.domain.conversation import ConversationHeader, ConversationStatus, Owner
+from prosa.domain.conversation_header import ConversationHeader, ConversationStatus, Owner
 from prosa.domain.identifiers import ConversationId, MessageId, TenantId, TurnId
 from prosa.domain.message import Message
 from prosa.domain.turn import Turn

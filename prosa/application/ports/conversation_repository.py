@@ -9,9 +9,9 @@ from prosa.domain.identifiers import ConversationId, TurnId
 class ConversationRepository(Protocol):
     """The conversations of one tenant.
 
-    A conversation that was got is held until the unit of work ends: another unit of work that
-    wants it waits. `history` says how many of its newest messages come along. A unit of work
-    writes one conversation: it is the consistency boundary.
+    Nothing is locked: a save compares the version that was loaded. `history` says how many of the
+    newest messages come along. A unit of work writes one conversation: it is the consistency
+    boundary.
     """
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:

@@ -10,9 +10,9 @@ from prosa.domain.identifiers import TenantId
 
 
 class UnitOfWork(Protocol):
-    """One transaction of one tenant: `async with units_of_work(tenant_id) as work:`.
+    """What one tenant has written together: `async with units_of_work(tenant_id) as work:`.
 
-    Leaving without `commit` writes nothing.
+    Loads see what is committed. Leaving without `commit` writes nothing.
     """
 
     @property
@@ -24,7 +24,7 @@ class UnitOfWork(Protocol):
         """The tenant's idempotency keys."""
 
     async def __aenter__(self) -> Self:
-        """Begin. Raises StorageUnavailable."""
+        """Be ready to load and to gather. Raises StorageUnavailable."""
 
     async def __aexit__(
         self,
@@ -32,7 +32,7 @@ class UnitOfWork(Protocol):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let go of everything that was not committed."""
+        """Forget what was not committed."""
 
     async def commit(self) -> None:
         """Write all that was added and saved, once and together.

@@ -7,7 +7,7 @@ import orjson
 from fastapi import Response
 
 from prosa.application.ports.conversation_reader import Page
-from prosa.domain.conversation import ConversationHeader
+from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.intent import Intent
 from prosa.domain.message import Message
 from prosa.domain.reply import Provenance

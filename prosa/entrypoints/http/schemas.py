@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from prosa.domain.conversation import ConversationStatus, Owner
+from prosa.domain.conversation_header import ConversationStatus, Owner
 from prosa.domain.message import MAX_MESSAGE_CHARACTERS, Role
 from prosa.domain.reply import FinishReason
 from prosa.domain.turn import TurnStatus

@@ -2,10 +2,14 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Never, cast
 
+import asyncpg
 import pytest
 
+from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.conversation_reader import SqlConversationReader
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
@@ -52,12 +56,14 @@ async def test_a_database_that_cannot_be_reached_is_unavailable_soon(url: str) -
     await database.close()
 
 
-async def test_connections_that_the_server_closed_are_not_lent(postgres: Database) -> None:
+async def test_connections_that_the_server_closed_are_not_lent(
+    postgres: Database, postgres_url: str
+) -> None:
     reader = SqlConversationReader(postgres)
     for _ in range(2):
         with pytest.raises(ConversationNotFound):
             await reader.get_conversation(TENANT, NOWHERE)
-        await end_idle_connections(postgres)
+        await end_idle_connections(postgres_url)
 
 
 async def test_a_connection_that_breaks_in_a_unit_of_work_writes_nothing(
@@ -83,34 +89,50 @@ async def test_a_connection_that_breaks_in_a_unit_of_work_writes_nothing(
 async def test_a_connection_that_breaks_while_committing_leaves_the_outcome_unknown(
     postgres: Database,
 ) -> None:
-    async def break_off() -> None:
-        async with SqlUnitOfWork(postgres, TENANT) as work:
-            await end_this(work)
+    clock, tenant = VirtualClock(), a_tenant()
+    conversation = await a_stored_conversation(postgres, clock, tenant)
+
+    async def save() -> None:
+        async with SqlUnitOfWork(postgres, tenant) as work:
+            got = await work.conversations.get(conversation.header.id)
+            claim(got, clock)
+            work.conversations.save(got)
+            # As a network does that breaks: no word from the server.
+            work._connection = cast("SqlConnection", SilentlyBroken())
             await work.commit()
 
     with pytest.raises(CommitUnknown):
-        await break_off()
+        await save()
 
 
 async def test_who_waits_too_long_for_a_conversation_is_told_so(postgres: Database) -> None:
     clock, tenant = VirtualClock(), a_tenant()
     conversation = await a_stored_conversation(postgres, clock, tenant)
-    async with SqlUnitOfWork(postgres, tenant) as holder:
-        await holder.conversations.get(conversation.header.id)
+
+    async def save() -> None:
+        async with SqlUnitOfWork(postgres, tenant) as work:
+            got = await work.conversations.get(conversation.header.id)
+            claim(got, clock)
+            work.conversations.save(got)
+            await work.commit()
+
+    async with postgres.lending() as holder, holder.transaction():
+        await holder.fetch("select 1 from conversations where tenant_id = $1 for update", (tenant,))
         started = time.monotonic()
         with pytest.raises(StorageUnavailable, match="LockNotAvailable"):
-            async with SqlUnitOfWork(postgres, tenant) as waiting:
-                await waiting.conversations.get(conversation.header.id)
+            await save()
         assert time.monotonic() - started < 2
 
 
 async def test_an_exhausted_pool_is_unavailable_within_two_seconds(postgres: Database) -> None:
-    lent = [await postgres.connect() for _ in range(20)]
-    started = time.monotonic()
-    with pytest.raises(StorageUnavailable):
-        await postgres.connect()
-    assert time.monotonic() - started < 3
-    await asyncio.gather(*(connection.close() for connection in lent))
+    async with AsyncExitStack() as lent:
+        for _ in range(20):
+            await lent.enter_async_context(postgres.lending())
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailable):
+            async with postgres.lending():
+                pass
+        assert time.monotonic() - started < 3
     await postgres.check()
 
 
@@ -120,19 +142,25 @@ async def test_a_cancelled_unit_of_work_leaves_nothing_and_gives_its_connection_
     clock, tenant = VirtualClock(), a_tenant()
     conversation = await a_stored_conversation(postgres, clock, tenant)
 
-    async def wait_for_lock() -> None:
+    async def save() -> None:
         async with SqlUnitOfWork(postgres, tenant) as work:
-            await work.conversations.get(conversation.header.id)
+            got = await work.conversations.get(conversation.header.id)
+            claim(got, clock)
+            work.conversations.save(got)
+            await work.commit()
 
-    async with SqlUnitOfWork(postgres, tenant) as holder:
-        await holder.conversations.get(conversation.header.id)
+    async with postgres.lending() as holder, holder.transaction():
+        await holder.fetch("select 1 from conversations where tenant_id = $1 for update", (tenant,))
         for _ in range(25):  # more than the pool has
-            waiting = asyncio.create_task(wait_for_lock())
-            await asyncio.sleep(0.005)
+            waiting = asyncio.create_task(save())
+            await asyncio.sleep(0.01)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-    await wait_for_lock()
+    reader = SqlConversationReader(postgres)
+    header = await reader.get_conversation(tenant, conversation.header.id)
+    assert header.message_count == 0
+    await save()
 
 
 async def test_an_error_of_the_database_does_not_tell_what_was_written(postgres: Database) -> None:
@@ -164,14 +192,11 @@ async def test_what_was_committed_is_there_after_a_restart(sqlite_url: str) -> N
 async def test_sqlite_is_read_while_it_is_written(sqlite: Database, tmp_path: Path) -> None:
     clock, tenant = VirtualClock(), a_tenant()
     conversation = await a_stored_conversation(sqlite, clock, tenant)
-    async with SqlUnitOfWork(sqlite, tenant) as work:
-        got = await work.conversations.get(conversation.header.id)
-        claim(got, clock)
-        work.conversations.save(got)
+    async with sqlite.lending() as writer, writer.transaction():
+        await writer.fetch("update conversations set message_count = 7 returning 1", ())
         reader = SqlConversationReader(sqlite)
         header = await reader.get_conversation(tenant, conversation.header.id)
         assert header.message_count == 0
-        await work.commit()
     assert (tmp_path / "prosa.db-wal").exists()
 
 
@@ -185,9 +210,16 @@ async def a_stored_conversation(
     return conversation
 
 
-async def end_idle_connections(database: Database) -> None:
+class SilentlyBroken:
+    """A connection that breaks without a word from the server."""
+
+    async def fetch(self, *_: object) -> Never:
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle")
+
+
+async def end_idle_connections(url: str) -> None:
     """Close, from the server, every connection but the one that asks, as a restart would."""
-    asking = Database(str(database._engine.url.render_as_string(hide_password=False)))
+    asking = Database(url)
     async with asking.lending() as connection:
         await connection.fetch(
             "select pg_terminate_backend(pid) from pg_stat_activity"

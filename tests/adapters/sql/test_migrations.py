@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from prosa.adapters.sql import migrations
 from prosa.adapters.sql.database import Database
@@ -49,10 +50,10 @@ def test_the_code_expects_the_newest_migration() -> None:
 
 async def test_migrations_make_the_tables_that_the_code_describes(empty_url: str) -> None:
     await migrate(empty_url)
-    database = Database(empty_url)
-    async with database.lending() as connection:
+    engine = create_async_engine(empty_url)
+    async with engine.connect() as connection:
         assert await connection.run_sync(_differences) == []
-    await database.close()
+    await engine.dispose()
 
 
 async def test_migrating_twice_changes_nothing(empty_url: str) -> None:
@@ -87,9 +88,7 @@ async def test_a_database_without_tables_says_what_to_run(empty_url: str) -> Non
 
 async def test_a_database_of_another_version_says_so(sqlite: Database) -> None:
     async with sqlite.lending() as connection:
-        await connection.run_sync(
-            lambda c: c.exec_driver_sql("update alembic_version set version_num = '9999'")
-        )
+        await connection.fetch("update alembic_version set version_num = '9999' returning 1", ())
     with pytest.raises(ConfigurationError, match="has revision 9999, and this version needs"):
         await sqlite.check()
 

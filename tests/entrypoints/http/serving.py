@@ -32,7 +32,7 @@ from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.content import Text
-from prosa.domain.conversation import Owner
+from prosa.domain.conversation_header import Owner
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, TenantId, time_ordered
 from prosa.domain.intent import Intent
 from prosa.domain.prompt import PromptTemplate

@@ -4,7 +4,7 @@ import httpx
 
 from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel
 from prosa.application.ports.language_model import ContextTooLong, ModelUnavailable
-from prosa.domain.conversation import ConversationStatus, Owner
+from prosa.domain.conversation_header import ConversationStatus, Owner
 from tests.entrypoints.http.serving import (
     FORBIDDEN,
     REFUSED,

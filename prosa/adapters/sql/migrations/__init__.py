@@ -1,38 +1,52 @@
 """Brings a database to the tables that this version needs."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.connection import CONNECT_SECONDS, sqlite_engine
+from prosa.adapters.sql.database import translated
 
 LOCK = 7_270_972
 """Names the lock that lets one migration run at a time: a number that nobody else uses."""
 
 
 async def migrate(url: str) -> None:
-    """Run the migrations that are missing, all in one transaction.
+    """Run the migrations that are missing, all in one transaction. Raises StorageUnavailable."""
+    with translated():
+        async with _engine(url) as engine, engine.connect() as connection:
+            await connection.run_sync(_in_one_transaction)
 
-    Raises StorageUnavailable, ConfigurationError.
-    """
-    database = Database(url)
+
+@asynccontextmanager
+async def _engine(address: str) -> AsyncIterator[AsyncEngine]:
+    url = make_url(address)
+    engine = (
+        sqlite_engine(url)
+        if url.get_backend_name() == "sqlite"
+        else create_async_engine(
+            url, isolation_level="AUTOCOMMIT", connect_args={"timeout": CONNECT_SECONDS}
+        )
+    )
     try:
-        async with database.lending() as connection:
-            await connection.begin()
-            await connection.run_sync(_upgrade)
-            await connection.commit()
+        yield engine
     finally:
-        await database.close()
+        await engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("set local lock_timeout = '60s'"))
-        connection.execute(text("set local statement_timeout = 0"))
+def _in_one_transaction(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("begin immediate")
+    else:
+        connection.exec_driver_sql("begin")
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    connection.exec_driver_sql("commit")
