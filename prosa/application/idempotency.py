@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from prosa.application.ports.request_log import LoggedRequest
 from prosa.domain.errors import KeyReused
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 Field = str | None | Mapping[str, str]
 
 
 def fingerprint(**fields: Field) -> str:
     """Digest what a client asked for, as it came: SHA-256 of canonical JSON, hexadecimal."""
-    canonical = json.dumps(
+    canonical = _CANONICAL.encode(
         {
             name: dict(value) if isinstance(value, Mapping) else value
             for name, value in fields.items()
-        },
-        sort_keys=True,
-        separators=(",", ":"),
+        }
     )
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -87,8 +87,13 @@ class PostgresPool(SqlPool):
         if self._pool is None:
             self._pool = self._make()
             await self._pool
-        async with self._pool.acquire(timeout=POOL_SECONDS) as driver:
+        # asyncpg makes a task of each timeout: only who has to wait for a connection needs one.
+        waiting = None if self._pool.get_idle_size() else POOL_SECONDS
+        driver = await self._pool.acquire(timeout=waiting)
+        try:
             yield PostgresConnection(driver)
+        finally:
+            await self._pool.release(driver)
 
     async def close(self) -> None:
         """Close them, also those that are lent."""
