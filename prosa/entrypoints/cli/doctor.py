@@ -1,0 +1,142 @@
+"""`prosa doctor`: asks each configured part whether it works, and says what to mend."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from prosa.application.ports.guardrail import Passage
+from prosa.application.ports.language_model import ModelRequest
+from prosa.application.turn_policy import TurnPolicy
+from prosa.bootstrap import (
+    load_guardrail,
+    load_intent_classifier,
+    load_intents,
+    load_prompts,
+    naming_database,
+    now,
+    open_database,
+    open_language_model,
+)
+from prosa.domain.content import Text
+from prosa.domain.errors import ConfigurationError, ProsaError
+from prosa.domain.identifiers import DEFAULT_TENANT
+from prosa.domain.message import Role, Utterance
+from prosa.domain.verdict import Direction
+from prosa.entrypoints.cli.in_words import model_in_words
+from prosa.entrypoints.logs import set_up_logging
+from prosa.settings import Settings
+
+QUESTION = "Say hello in one word."
+ANSWER_TOKENS = 64
+"""Enough for a word from a model that thinks first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """How one part is: what was found, or what to mend."""
+
+    part: str
+    works: bool
+    detail: str
+
+
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check each configured part and say what to mend.
+
+    The model is asked a small question, which a provider may charge for. Exits with 0 where
+    everything works, else with 1.
+    """
+    diagnoses = asyncio.run(_diagnoses())
+    works = all(diagnosis.works for diagnosis in diagnoses)
+    if as_json:
+        parts = [asdict(diagnosis) for diagnosis in diagnoses]
+        typer.echo(json.dumps({"works": works, "parts": parts}, ensure_ascii=False))
+    else:
+        for diagnosis in diagnoses:
+            _tell(diagnosis)
+    raise typer.Exit(0 if works else 1)
+
+
+def _tell(diagnosis: Diagnosis) -> None:
+    colour, word = ("green", "works") if diagnosis.works else ("red", "mend ")
+    typer.secho(word, fg=colour, nl=False)
+    typer.echo(f"  {diagnosis.part:<9}  {diagnosis.detail}")
+
+
+async def _diagnoses() -> list[Diagnosis]:
+    try:
+        settings = Settings()
+    except ConfigurationError as error:
+        # Nothing else can be looked at.
+        return [Diagnosis(part="settings", works=False, detail=str(error))]
+    set_up_logging(settings.log_level)
+    checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
+        "settings": _check_settings,
+        "database": _check_database,
+        "prompts": _check_prompts,
+        "guardrail": _check_guardrail,
+        "intents": _check_intents,
+        "model": _check_model,
+    }
+    return [await _diagnosis(part, check(settings)) for part, check in checks.items()]
+
+
+async def _diagnosis(part: str, check: Awaitable[str]) -> Diagnosis:
+    try:
+        return Diagnosis(part=part, works=True, detail=await check)
+    except ProsaError as error:
+        return Diagnosis(part=part, works=False, detail=str(error))
+
+
+async def _check_settings(settings: Settings) -> str:
+    return f"{settings.environment}, {settings.locale}, authentication {settings.auth}"
+
+
+async def _check_database(settings: Settings) -> str:
+    file = settings.sqlite_file
+    if file is not None and not file.exists():
+        # Looking would make it.
+        raise ConfigurationError(f"there is no {file} yet: run `prosa migrate`")
+    async with open_database(settings) as database:
+        with naming_database(settings):
+            await database.check()
+        return f"{settings.database_place}, at revision {await database.revision()}"
+
+
+async def _check_prompts(settings: Settings) -> str:
+    prompt = await (await load_prompts(settings)).get(DEFAULT_TENANT, TurnPolicy().prompt)
+    return f"{prompt.name} version {prompt.version}"
+
+
+async def _check_guardrail(_settings: Settings) -> str:
+    passage = Passage(tenant_id=DEFAULT_TENANT, direction=Direction.INBOUND, text="Olá")
+    verdict = await load_guardrail().screen(passage)
+    return f"lets a greeting pass: {type(verdict).__name__.lower()}"
+
+
+async def _check_intents(settings: Settings) -> str:
+    intents = load_intents()
+    return f"{len(intents.names)} of them, told by {settings.intent_classifier}"
+
+
+async def _check_model(settings: Settings) -> str:
+    async with open_language_model(settings) as model:
+        load_intent_classifier(settings, load_intents(), model, await load_prompts(settings))
+        request = ModelRequest(
+            tenant_id=DEFAULT_TENANT,
+            instructions="You answer in one word.",
+            utterances=(Utterance(role=Role.USER, parts=(Text(text=QUESTION),)),),
+            deadline=now() + timedelta(seconds=settings.deadline_seconds),
+            max_output_tokens=ANSWER_TOKENS,
+            temperature=0.0,
+        )
+        started = time.perf_counter()
+        await model.generate(request)
+        seconds = time.perf_counter() - started
+        return f"{model_in_words(settings)} answered in {seconds:.1f} s"

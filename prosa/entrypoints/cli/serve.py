@@ -1,0 +1,176 @@
+"""`prosa serve`: the HTTP API, by uvicorn."""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import math
+import shlex
+import signal
+import socket
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from prosa.bootstrap import bootstrap, required_packages
+from prosa.domain.errors import ConfigurationError
+from prosa.entrypoints.cli.in_words import model_in_words
+from prosa.entrypoints.logs import log_configuration, set_up_logging
+from prosa.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from prosa.entrypoints.http.app import OpenParts
+
+BACKLOG = 2_048
+SECONDS_AFTER_DEADLINE = 5
+"""How much longer than a turn a request may take once the server was asked to stop."""
+
+EXAMPLES = {"pt-BR": "Olá! Onde está o meu pedido?", "en": "Hello! Where is my order?"}
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="The port; 0 is any free one.", min=0, max=65_535)
+    ] = 8_000,
+    workers: Annotated[int, typer.Option(help="How many processes serve.", min=1)] = 1,
+) -> None:
+    """Serve the HTTP API.
+
+    A SQLite file is made and migrated. Postgres has to be migrated (`prosa migrate`); while it is
+    away, /readyz says so.
+    """
+    settings = Settings()
+    set_up_logging(settings.log_level)
+    with required_packages("prosa serve speaks HTTP", extra="http"):
+        import uvicorn  # noqa: F401, PLC0415 - of an extra, and the slowest to load
+    with _listening(settings, host, port) as listening:
+        if workers == 1:
+            _serve_here(settings, listening)
+        else:
+            _serve_in_processes(settings, listening, workers)
+
+
+def http_app() -> "FastAPI":
+    """Make the ASGI application by the environment, for servers that are given its name."""
+    settings = Settings()
+    return _app(settings, lambda: bootstrap(settings))
+
+
+def _app(settings: Settings, open_app: "OpenParts") -> "FastAPI":
+    from prosa.entrypoints.http.app import create_app  # noqa: PLC0415 - of an extra
+
+    return create_app(open_app, docs=settings.docs, cors_origins=settings.cors_origins)
+
+
+def _serve_here(settings: Settings, listening: socket.socket) -> None:
+    """Serve in this process. What cannot be opened is said before anything is served."""
+    import uvicorn  # noqa: PLC0415 - as above
+
+    async def run() -> None:
+        async with bootstrap(settings) as app:
+            opened = _app(settings, lambda: contextlib.nullcontext(app))
+            server = uvicorn.Server(uvicorn.Config(opened, **_options(settings)))
+            _announce(settings, listening)
+            await server.serve(sockets=[listening])
+
+    _stop_by_closing()
+    loop_factory = uvicorn.Config(http_app, log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(run())
+
+
+def _serve_in_processes(settings: Settings, listening: socket.socket, workers: int) -> None:
+    """Serve in several processes, each of which opens the application by the environment."""
+    import uvicorn  # noqa: PLC0415 - as above
+    from uvicorn.config import STARTUP_FAILURE  # noqa: PLC0415 - as above
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
+
+    asyncio.run(_open_once(settings))
+    config = uvicorn.Config(
+        f"{__name__}:http_app", factory=True, workers=workers, **_options(settings)
+    )
+    supervisor = Multiprocess(config, [listening])
+    _announce(settings, listening)
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise ConfigurationError("a process that was to serve could not start")
+
+
+async def _open_once(settings: Settings) -> None:
+    """Migrate a SQLite file, and learn what cannot be opened, before the processes would."""
+    async with bootstrap(settings):
+        return
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return {
+        "log_config": log_configuration(settings.log_level),
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,  # nothing asks for the client's address
+        "ws": "none",
+        "backlog": BACKLOG,
+        "timeout_graceful_shutdown": math.ceil(settings.deadline_seconds) + SECONDS_AFTER_DEADLINE,
+    }
+
+
+def _stop_by_closing() -> None:
+    """Have the signals to stop unwind the program: what is open is closed, whatever runs."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _listening(settings: Settings, host: str, port: int) -> socket.socket:
+    """Take the port, before anything that takes longer. Raises ConfigurationError."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"--host {host} is no address of this machine") from error
+    _require_safe(settings, host, str(address[0]))
+    listening = socket.socket(family, kind)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with --port"
+        ) from error
+    return listening
+
+
+def _require_safe(settings: Settings, host: str, address: str) -> None:
+    """Without authentication, serve in development only, and this machine only."""
+    if settings.environment != "development":
+        raise ConfigurationError(
+            f"PROSA_AUTH=none lets everybody in: with PROSA_ENVIRONMENT={settings.environment} "
+            "the HTTP API is not served"
+        )
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        raise ConfigurationError(
+            f"PROSA_AUTH=none lets everybody in, so --host must be a loopback address such as "
+            f"127.0.0.1, and {host} is not"
+        )
+
+
+def _announce(settings: Settings, listening: socket.socket) -> None:
+    """Say what answers where, and what to try."""
+    host, port = listening.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    body = json.dumps({"text": EXAMPLES[settings.locale]}, ensure_ascii=False)
+    docs = f" Docs: {address}/docs" if settings.docs else ""
+    typer.echo(f"Prosa listens on {address}; {model_in_words(settings)} answers.{docs}")
+    typer.echo(
+        f"Try: curl {address}/v1/messages -H 'content-type: application/json' "
+        f"-d {shlex.quote(body)}"
+    )

@@ -1,0 +1,308 @@
+"""Every configurable value, frozen, read once at the edge: environment, `.env`, or keywords.
+
+A keyword of `Settings(...)` wins over the environment, which wins over `.env`. An unknown name or a
+bad value is a ConfigurationError with one sentence that never repeats a secret.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import (
+    BeforeValidator,
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from prosa.domain.errors import ConfigurationError
+
+PREFIX = "PROSA_"
+SQLITE = "sqlite+aiosqlite"
+POSTGRES = "postgresql+asyncpg"
+ADAPTERS = ("local", "openai", "scripted")
+"""The language models that `PROSA_MODELS` may name."""
+
+_SECRET = frozenset({"database_url", "openai_base_url", "openai_api_key", "OPENAI_API_KEY"})
+"""Settings whose value no message repeats: URLs may hold a password."""
+
+_ALLOWED = {
+    "bool_parsing": "allowed are true and false",
+    "float_parsing": "it should be a number",
+    "path_not_directory": "there is no such folder",
+    "path_not_file": "there is no such file",
+}
+"""What to say where pydantic's own words are no sentence for a person."""
+
+_KUBERNETES = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
+"""What Kubernetes sets, behind our prefix, beside any service whose name begins with `prosa`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """One model of the chain: which adapter, and what that adapter calls it."""
+
+    adapter: str
+    model: str = ""
+
+    def __str__(self) -> str:
+        """Write it as `PROSA_MODELS` does."""
+        return f"{self.adapter}:{self.model}" if self.model else self.adapter
+
+
+def _models(value: object) -> object:
+    """Read the chain: comma separated, each `adapter:model` split at its first colon."""
+    if not isinstance(value, str):
+        return value
+    chain = tuple(_model_name(entry.strip()) for entry in value.split(","))
+    if len(chain) > 1:
+        raise ValueError(
+            f"names {len(chain)} models, but this version takes one: it does not fall back yet"
+        )
+    return chain
+
+
+def _model_name(entry: str) -> ModelName:
+    adapter, _, model = entry.partition(":")
+    if adapter not in ADAPTERS:
+        raise ValueError(f"names {adapter!r}{_meant(adapter, ADAPTERS)}: {_one_of(ADAPTERS)}")
+    if adapter == "openai" and not model:
+        raise ValueError("names openai without a model; write it as in openai:gpt-4o-mini")
+    if adapter == "local" and model:
+        raise ValueError("names a model for local; PROSA_LOCAL_MODEL says which file it reads")
+    return ModelName(adapter=adapter, model=model)
+
+
+def _database_url(value: object) -> object:
+    scheme, separator, place = str(value).partition("://")
+    if not separator or not place:
+        raise ValueError(f"is no database URL; write {SQLITE}:///FILE or {POSTGRES}://…")
+    if scheme in {"postgres", "postgresql"}:
+        raise ValueError(f"begins with {scheme}://; write {POSTGRES}://…")
+    if scheme not in {SQLITE, POSTGRES}:
+        raise ValueError(f"begins with {scheme}://: {_one_of((SQLITE, POSTGRES))}")
+    if scheme == SQLITE and (not place.startswith("/") or ":memory:" in place):
+        raise ValueError(f"names no file; write {SQLITE}:///FILE")
+    return value
+
+
+def _http_url(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"https?://[^/\s]", value):
+        raise ValueError("is no address of a server; write it as in http://127.0.0.1:11434/v1")
+    return value
+
+
+def _origins(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    origins = tuple(origin.strip() for origin in value.split(",") if origin.strip())
+    for origin in origins:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ValueError(
+                f"names {origin!r}; an origin is a scheme and a host, as in https://www.example.com"
+            )
+    return origins
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """What an installation may choose. Raises ConfigurationError."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        enable_decoding=False,  # lists are comma separated here, not JSON
+        extra="ignore",  # `.env` may also hold other programs' names; ours are checked below
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        validate_default=False,
+    )
+
+    environment: Literal["development", "staging", "production"] = "development"
+    """Outside development, start-up is stricter."""
+
+    database_url: Annotated[str, BeforeValidator(_database_url)] = Field(
+        default=f"{SQLITE}:///prosa.db", repr=False
+    )
+
+    models: Annotated[tuple[ModelName, ...], BeforeValidator(_models), Field(min_length=1)] = (
+        ModelName(adapter="local"),
+    )
+    """The model chain, in order of preference."""
+
+    local_model: FilePath | None = None
+    """A GGUF file for `local`; without it, the bundled demonstration weights, if installed."""
+
+    openai_base_url: Annotated[str | None, BeforeValidator(_http_url)] = Field(
+        default=None, repr=False
+    )
+    """Any OpenAI-compatible server; without it, OpenAI's own."""
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """Needed only without a base URL. Its mere presence switches nothing."""
+
+    intent_classifier: Literal["rules", "prompted"] = "rules"
+    """`prompted` asks the model and costs a call for each turn."""
+
+    prompts: DirectoryPath | None = None
+    """A folder of prompts; without it, the bundled ones."""
+
+    locale: Literal["pt-BR", "en"] = "pt-BR"
+    """The language of the platform's own sentences; the model answers in the customer's."""
+
+    deadline_seconds: float = Field(default=25.0, gt=0, le=900, allow_inf_nan=False)
+    """By when a turn has its answer."""
+
+    auth: Literal["none"] = "none"
+    """Who may call the HTTP API; `none` is for development, on a loopback address."""
+
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = ()
+    """Web pages that may call the HTTP API, comma separated; `*` is any."""
+
+    docs: bool = Field(default_factory=lambda known: known["environment"] != "production")
+    """Whether the HTTP API explains itself at /docs; by default everywhere but in production."""
+
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = (
+        "INFO"
+    )
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - what pydantic makes of them
+        """Read what is not given from the environment and `.env`. Raises ConfigurationError."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            # The cause is left out: it may show what was put in.
+            raise ConfigurationError(_sentence(error.errors()[0])) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError("cannot read .env: it should be a text in UTF-8") from error
+        _require_fit_for_environment(self)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse names that mean nothing: pydantic looks only for those it knows."""
+        del settings_cls, file_secret_settings
+        if isinstance(init_settings, InitSettingsSource):
+            _refuse_unknown_keywords(init_settings.init_kwargs)
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, (EnvSettingsSource, DotEnvSettingsSource)):
+                _refuse_unknown_variables(source.env_vars)
+        return init_settings, env_settings, dotenv_settings
+
+    @property
+    def uses_sqlite(self) -> bool:
+        """Whether the database is embedded."""
+        return self.database_url.startswith(f"{SQLITE}:")
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The embedded database's file."""
+        path = self.database_url.removeprefix(f"{SQLITE}:///").partition("?")[0]
+        return Path(path) if self.uses_sqlite else None
+
+    @property
+    def database_place(self) -> str:
+        """Where the database is, for people: without its user and password."""
+        if self.uses_sqlite:
+            return f"the SQLite file {self.sqlite_file}"
+        url = urlsplit(self.database_url)
+        host = dict(parse_qsl(url.query)).get("host", url.netloc.rpartition("@")[2])
+        return f"Postgres at {host or 'localhost'}, database {url.path.removeprefix('/')}"
+
+
+def _require_fit_for_environment(settings: Settings) -> None:
+    if settings.environment == "development":
+        return
+    if any(name.adapter == "scripted" for name in settings.models):
+        raise ConfigurationError(
+            f"PROSA_MODELS names scripted, which only pretends to answer: "
+            f"PROSA_ENVIRONMENT={settings.environment} needs a language model"
+        )
+    if settings.environment == "production" and settings.uses_sqlite:
+        raise ConfigurationError(
+            f"PROSA_DATABASE_URL names a SQLite file: PROSA_ENVIRONMENT=production "
+            f"needs {POSTGRES}://…"
+        )
+
+
+def _variable(field: str) -> str:
+    """Name the environment variable of a field."""
+    return "OPENAI_API_KEY" if field == "openai_api_key" else PREFIX + field.upper()
+
+
+def _refuse_unknown_keywords(keywords: Mapping[str, object]) -> None:
+    fields = Settings.model_fields
+    known = {*fields, "OPENAI_API_KEY"}
+    for name in keywords:
+        if name not in known:
+            raise ConfigurationError(f"Settings has no {name!r}{_meant(name, fields)}")
+
+
+def _refuse_unknown_variables(variables: Mapping[str, str | None]) -> None:
+    fields = [field.upper() for field in Settings.model_fields]
+    known = {_variable(field) for field in Settings.model_fields}
+    for variable, value in variables.items():
+        name = variable.upper()
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        bare = name.removeprefix(PREFIX)
+        if not _is_from_kubernetes(bare, value or ""):
+            meant = _closest(bare, fields)
+            guess = f" (did you mean {_variable(meant.lower())}?)" if meant else ""
+            raise ConfigurationError(f"There is no setting {name}{guess}")
+
+
+def _is_from_kubernetes(name: str, value: str) -> bool:
+    return _KUBERNETES.fullmatch(name) is not None or value.startswith(("tcp://", "udp://"))
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """Say which setting is wrong, what was put in (if it is no secret), and what is allowed."""
+    field = str(error["loc"][0])
+    name = field if field == "OPENAI_API_KEY" else _variable(field)
+    if error["type"] == "value_error":
+        return f"{name} {error['ctx']['error']}"
+    wrong = "has a wrong value" if field in _SECRET else f"is {str(error['input'])!r}"
+    allowed = _ALLOWED.get(error["type"], error["msg"].replace("Input should", "it should"))
+    return f"{name} {wrong}: {allowed}"
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"allowed are {', '.join(names)}"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Guess which known name was meant, in brackets."""
+    closest = _closest(name, known)
+    return f" (did you mean {closest}?)" if closest else ""
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)

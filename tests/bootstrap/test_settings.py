@@ -1,0 +1,264 @@
+"""Settings: where they come from, what they refuse, and in which words."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from prosa.domain.errors import ConfigurationError
+from prosa.settings import ModelName, Settings
+
+HUNTER = "hunter2"
+
+
+def refusal(**keywords: object) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        Settings(**keywords)
+    return str(refused.value)
+
+
+def test_nothing_has_to_be_set() -> None:
+    settings = Settings()
+    assert settings.models == (ModelName(adapter="local"),)
+    assert settings.database_url == "sqlite+aiosqlite:///prosa.db"
+    assert settings.environment == "development"
+    assert settings.openai_api_key is None
+
+
+def test_a_keyword_wins_over_the_environment_which_wins_over_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path(".env").write_text(
+        "PROSA_MODELS=openai:from-file\nPROSA_LOCALE=en\nPROSA_DEADLINE_SECONDS=7\nPATH_OF=others\n"
+    )
+    monkeypatch.setenv("PROSA_MODELS", "openai:from-environment")
+    monkeypatch.setenv("PROSA_DEADLINE_SECONDS", "8")
+    settings = Settings(deadline_seconds=9)
+    assert str(settings.models[0]) == "openai:from-environment"
+    assert settings.locale == "en"
+    assert settings.deadline_seconds == 9
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROSA_MODELS", "")
+    assert Settings().models == (ModelName(adapter="local"),)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Settings().locale = "en"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("chain", "adapter", "model"),
+    [
+        ("local", "local", ""),
+        ("scripted", "scripted", ""),
+        ("openai:gpt-4o-mini", "openai", "gpt-4o-mini"),
+        (" openai:anthropic.claude-v1:0 ", "openai", "anthropic.claude-v1:0"),
+    ],
+)
+def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: str) -> None:
+    (name,) = Settings(models=chain).models
+    assert name == ModelName(adapter=adapter, model=model)
+    assert str(name) == chain.strip()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        (
+            "PROSA_MODELS",
+            "opnai:gpt",
+            (
+                "PROSA_MODELS names 'opnai' (did you mean openai?): "
+                "allowed are local, openai, scripted"
+            ),
+        ),
+        (
+            "PROSA_MODELS",
+            "local,openai:x",
+            "PROSA_MODELS names 2 models, but this version takes one: it does not fall back yet",
+        ),
+        (
+            "PROSA_MODELS",
+            "openai",
+            "PROSA_MODELS names openai without a model; write it as in openai:gpt-4o-mini",
+        ),
+        (
+            "PROSA_MODELS",
+            "local:x.gguf",
+            "PROSA_MODELS names a model for local; PROSA_LOCAL_MODEL says which file it reads",
+        ),
+        (
+            "PROSA_DATABASE_URL",
+            "postgres://u:p@h/db",
+            "PROSA_DATABASE_URL begins with postgres://; write postgresql+asyncpg://…",
+        ),
+        (
+            "PROSA_DATABASE_URL",
+            "mysql://h/db",
+            (
+                "PROSA_DATABASE_URL begins with mysql://: "
+                "allowed are sqlite+aiosqlite, postgresql+asyncpg"
+            ),
+        ),
+        (
+            "PROSA_DATABASE_URL",
+            "sqlite+aiosqlite:///:memory:",
+            "PROSA_DATABASE_URL names no file; write sqlite+aiosqlite:///FILE",
+        ),
+        (
+            "PROSA_LOG_LEVEL",
+            "LOUD",
+            "PROSA_LOG_LEVEL is 'LOUD': it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
+        ),
+        (
+            "PROSA_DEADLINE_SECONDS",
+            "soon",
+            "PROSA_DEADLINE_SECONDS is 'soon': it should be a number",
+        ),
+        (
+            "PROSA_DEADLINE_SECONDS",
+            "nan",
+            "PROSA_DEADLINE_SECONDS is 'nan': it should be a finite number",
+        ),
+        (
+            "PROSA_DEADLINE_SECONDS",
+            "0",
+            "PROSA_DEADLINE_SECONDS is '0': it should be greater than 0",
+        ),
+        ("PROSA_AUTH", "jwt", "PROSA_AUTH is 'jwt': it should be 'none'"),
+        ("PROSA_LOCAL_MODEL", "no.gguf", "PROSA_LOCAL_MODEL is 'no.gguf': there is no such file"),
+        ("PROSA_PROMPTS", "nowhere", "PROSA_PROMPTS is 'nowhere': there is no such folder"),
+        ("PROSA_DOCS", "perhaps", "PROSA_DOCS is 'perhaps': allowed are true and false"),
+        (
+            "PROSA_OPENAI_BASE_URL",
+            "localhost:11434",
+            (
+                "PROSA_OPENAI_BASE_URL is no address of a server; "
+                "write it as in http://127.0.0.1:11434/v1"
+            ),
+        ),
+        (
+            "PROSA_CORS_ORIGINS",
+            "https://a.example, b.example",
+            (
+                "PROSA_CORS_ORIGINS names 'b.example'; "
+                "an origin is a scheme and a host, as in https://www.example.com"
+            ),
+        ),
+        (
+            "PROSA_ENVIRONMENT",
+            "production",
+            (
+                "PROSA_DATABASE_URL names a SQLite file: PROSA_ENVIRONMENT=production "
+                "needs postgresql+asyncpg://…"
+            ),
+        ),
+    ],
+)
+def test_a_bad_value_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert refusal() == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("PROSA_MODEL", "There is no setting PROSA_MODEL (did you mean PROSA_MODELS?)"),
+        ("prosa_locals", "There is no setting PROSA_LOCALS (did you mean PROSA_LOCALE?)"),
+        (
+            "PROSA_OPENAI_API_KEY",
+            "There is no setting PROSA_OPENAI_API_KEY (did you mean OPENAI_API_KEY?)",
+        ),
+        ("PROSA_EVENT_BUS", "There is no setting PROSA_EVENT_BUS"),
+    ],
+)
+def test_an_unknown_variable_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, HUNTER)
+    assert refusal() == sentence
+
+
+def test_an_unknown_name_in_the_file_is_one_sentence() -> None:
+    Path(".env").write_text("PROSA_MODLES=local\n")
+    assert refusal() == "There is no setting PROSA_MODLES (did you mean PROSA_MODELS?)"
+
+
+def test_a_file_that_is_no_text_is_one_sentence() -> None:
+    Path(".env").write_bytes("PROSA_LOCALE=ção".encode("latin-1"))
+    assert refusal() == "cannot read .env: it should be a text in UTF-8"
+
+
+def test_an_unknown_keyword_is_one_sentence() -> None:
+    assert refusal(model="local") == "Settings has no 'model' (did you mean models?)"
+
+
+def test_what_kubernetes_sets_beside_a_service_named_prosa_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PROSA_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("PROSA_API_SERVICE_PORT_HTTP", "80")
+    monkeypatch.setenv("PROSA_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("PROSA_PORT_80_TCP_ADDR", "10.0.0.1")
+    assert Settings().environment == "development"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", HUNTER),
+        ("database_url", f"postgres://u:{HUNTER}@h/db"),
+        ("openai_base_url", f"user:{HUNTER}@h"),
+        ("openai_base_url", [HUNTER]),
+        ("openai_api_key", [HUNTER]),
+    ],
+)
+def test_no_message_repeats_a_secret(name: str, value: object) -> None:
+    assert HUNTER not in refusal(**{name: value})
+
+
+def test_showing_settings_shows_no_secret() -> None:
+    settings = Settings(
+        database_url=f"postgresql+asyncpg://u:{HUNTER}@h:5/db",
+        openai_base_url=f"http://u:{HUNTER}@h/v1",
+        openai_api_key=HUNTER,
+    )
+    assert HUNTER not in repr(settings) + settings.database_place
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("sqlite+aiosqlite:///prosa.db", "the SQLite file prosa.db"),
+        ("sqlite+aiosqlite:////var/prosa.db?x=1", "the SQLite file /var/prosa.db"),
+        ("postgresql+asyncpg://u:p@h:5433/shop", "Postgres at h:5433, database shop"),
+        ("postgresql+asyncpg:///shop?host=/run/pg", "Postgres at /run/pg, database shop"),
+    ],
+)
+def test_the_database_is_named_for_people(url: str, place: str) -> None:
+    assert Settings(database_url=url).database_place == place
+
+
+def test_outside_development_a_language_model_has_to_answer() -> None:
+    assert refusal(environment="staging", models="scripted") == (
+        "PROSA_MODELS names scripted, which only pretends to answer: "
+        "PROSA_ENVIRONMENT=staging needs a language model"
+    )
+
+
+def test_the_http_api_explains_itself_but_in_production() -> None:
+    postgres = "postgresql+asyncpg://h/db"
+    assert Settings(environment="staging", database_url=postgres).docs
+    assert not Settings(environment="production", database_url=postgres).docs
+    assert Settings(environment="production", database_url=postgres, docs=True).docs
+
+
+def test_origins_are_separated_by_commas() -> None:
+    settings = Settings(cors_origins="https://a.example, http://b.example:8080,")
+    assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
+    assert Settings(cors_origins="*").cors_origins == ("*",)

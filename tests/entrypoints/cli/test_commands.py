@@ -1,0 +1,196 @@
+"""The commands that end by themselves, and what each says where it cannot do its work."""
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.entrypoints.cli.running import CommandLine, Main
+
+COMMANDS = ("serve", "chat", "migrate", "doctor", "openapi")
+AWAY = "postgresql+asyncpg://u:hunter2@127.0.0.1:9/shop"
+
+
+def test_help_names_every_command(main: Main) -> None:
+    ended = main("--help")
+    assert ended.code == 0
+    assert all(command in ended.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(main: Main, command: str) -> None:
+    ended = main(command, "-h")
+    assert ended.code == 0
+    assert f"prosa {command}" in ended.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sevre",),
+        ("serve", "--port", "x"),
+        ("serve", "--workers", "0"),
+        ("chat", "--conversation", "conv_1"),
+    ],
+)
+def test_wrong_arguments_exit_with_2(main: Main, arguments: tuple[str, ...]) -> None:
+    ended = main(*arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "Error" in ended.err
+
+
+def test_the_version_is_told(main: Main) -> None:
+    ended = main("--version")
+    assert ended.code == 0
+    assert ended.out.startswith("prosa ")
+
+
+def test_a_wrong_setting_is_one_sentence_and_no_traceback(prosa: CommandLine) -> None:
+    ended = prosa.run("serve", PROSA_MODELS="opnai:gpt-4o-mini")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "prosa: PROSA_MODELS names 'opnai' (did you mean openai?): "
+        "allowed are local, openai, scripted\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "chat", "migrate"])
+def test_an_unknown_setting_stops_every_command(
+    main: Main, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("PROSA_DATABASE", "x")
+    ended = main(command)
+    assert ended.code == 1
+    assert ended.err == (
+        "prosa: There is no setting PROSA_DATABASE (did you mean PROSA_DATABASE_URL?)\n"
+    )
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_without_its_packages_it_says_what_to_install(
+    main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "prosa.entrypoints.cli.commands", raising=False)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    ended = main("--help")
+    assert ended.code == 1
+    assert ended.err == "prosa: the command line needs typer: install prosa[cli]\n"
+
+
+def test_migrating_says_from_where_to_where(main: Main) -> None:
+    first, second = main("migrate"), main("migrate")
+    assert first.code == second.code == 0
+    assert first.out == "The SQLite file prosa.db had no tables and is at revision 0001 now.\n"
+    assert second.out == "The SQLite file prosa.db is at revision 0001 already.\n"
+
+
+def test_migrating_tells_programs_the_same(main: Main) -> None:
+    assert json.loads(main("migrate", "--json").out) == {"before": None, "after": "0001"}
+
+
+def test_a_database_that_is_away_is_one_sentence_without_its_password(
+    main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSA_DATABASE_URL", AWAY)
+    ended = main("migrate")
+    assert ended.code == 1
+    assert ended.err.startswith("prosa: Postgres at 127.0.0.1:9, database shop: ")
+    assert ended.err.count("\n") == 1
+    assert "hunter2" not in ended.err
+
+
+def test_a_doctor_finds_what_works(main: Main) -> None:
+    main("migrate")
+    ended = main("doctor")
+    assert ended.code == 0
+    assert [line.split()[:2] for line in ended.out.splitlines()] == [
+        ["works", part]
+        for part in ("settings", "database", "prompts", "guardrail", "intents", "model")
+    ]
+
+
+def test_a_doctor_says_what_to_mend_and_looks_at_the_rest(
+    main: Main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    monkeypatch.setenv("PROSA_PROMPTS", str(folder))
+    monkeypatch.setenv("PROSA_DATABASE_URL", AWAY)
+    ended = main("doctor", "--json")
+    assert ended.code == 1
+    diagnosed = json.loads(ended.out)
+    assert diagnosed["works"] is False
+    broken = {part["part"]: part["detail"] for part in diagnosed["parts"] if not part["works"]}
+    assert set(broken) == {"database", "prompts", "model"}
+    assert broken["database"].startswith("Postgres at 127.0.0.1:9, database shop: ")
+    assert "support_agent" in broken["prompts"]
+
+
+def test_a_doctor_makes_no_database(main: Main, tmp_path: Path) -> None:
+    ended = main("doctor")
+    assert ended.code == 1
+    assert "mend   database   there is no prosa.db yet: run `prosa migrate`" in ended.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_doctor_says_which_setting_is_wrong(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROSA_LOCALE", "fr")
+    ended = main("doctor")
+    assert ended.code == 1
+    assert ended.out == "mend   settings   PROSA_LOCALE is 'fr': it should be 'pt-BR' or 'en'\n"
+
+
+def test_the_openapi_document_is_always_the_same_and_needs_nothing(
+    main: Main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = main("openapi")
+    monkeypatch.setenv("PROSA_MODELS", "no such thing")
+    second = main("openapi")
+    assert first.code == second.code == 0
+    assert first.out == second.out
+    assert "/v1/messages" in json.loads(first.out)["paths"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - it is refused
+def test_without_authentication_only_this_machine_is_served(main: Main, host: str) -> None:
+    ended = main("serve", "--host", host)
+    assert ended.code == 1
+    assert ended.err == (
+        "prosa: PROSA_AUTH=none lets everybody in, so --host must be a loopback address "
+        f"such as 127.0.0.1, and {host} is not\n"
+    )
+
+
+def test_without_authentication_nothing_is_served_outside_development(
+    main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSA_ENVIRONMENT", "staging")
+    monkeypatch.setenv("PROSA_MODELS", "local")
+    ended = main("serve")
+    assert ended.code == 1
+    assert ended.err == (
+        "prosa: PROSA_AUTH=none lets everybody in: with PROSA_ENVIRONMENT=staging "
+        "the HTTP API is not served\n"
+    )
+
+
+def test_a_port_that_is_taken_is_one_sentence(main: Main) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = main("serve", "--port", str(port))
+    assert ended.code == 1
+    assert ended.err == (
+        f"prosa: cannot listen on 127.0.0.1, port {port}: Address already in use; "
+        "choose another with --port\n"
+    )
+
+
+def test_a_host_that_is_none_is_one_sentence(main: Main) -> None:
+    ended = main("serve", "--host", "a..b")
+    assert ended.code == 1
+    assert ended.err == "prosa: --host a..b is no address of this machine\n"

@@ -1,0 +1,100 @@
+"""`prosa serve` in processes of its own: it answers, it ends, and a restart loses nothing."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.entrypoints.cli.running import SECONDS, CommandLine
+
+AWAY = "postgresql+asyncpg://u:p@127.0.0.1:9/shop"
+
+
+@contextmanager
+def serving(
+    prosa: CommandLine, *arguments: str, **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """Serve on any free port within the block; what it announces says which."""
+    with prosa.started("serve", "--port", "0", *arguments, **variables) as server:
+        assert server.stdout is not None
+        announced = server.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+", announced)
+        assert address is not None, announced + server.communicate(timeout=SECONDS)[1]
+        with httpx.Client(base_url=address[0], timeout=SECONDS) as client:
+            yield server, client
+
+
+def stop(server: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+    """Stop it; give its exit code and what it logged."""
+    server.send_signal(number)
+    _, logged = server.communicate(timeout=SECONDS)
+    return server.returncode, logged
+
+
+def test_it_answers_and_a_restart_loses_nothing(prosa: CommandLine) -> None:
+    with serving(prosa) as (server, client):
+        answer = client.post("/v1/messages", json={"text": "Olá! Onde está o meu pedido?"})
+        assert answer.status_code == 200
+        turn = answer.json()
+        assert turn["status"] == "completed"
+        assert stop(server) == (0, "")
+    # Closed to the end: SQLite leaves its log behind a process that was cut off.
+    assert [file.name for file in prosa.folder.iterdir()] == ["prosa.db"]
+    with serving(prosa) as (server, client):
+        kept = client.get(f"/v1/conversations/{turn['conversation_id']}/messages").json()["data"]
+        again = client.post(
+            f"/v1/conversations/{turn['conversation_id']}/messages", json={"text": "E hoje?"}
+        ).json()
+        assert stop(server, signal.SIGINT) == (0, "")
+    assert kept == [turn["message"], turn["reply"]]
+    assert again["message"]["sequence"] == 3
+
+
+def test_it_says_where_it_listens_who_answers_and_what_to_try(prosa: CommandLine) -> None:
+    with prosa.started("serve", "--port", "0") as server:
+        assert server.stdout is not None
+        where, example = server.stdout.readline(), server.stdout.readline()
+        assert stop(server) == (0, "")
+    assert re.fullmatch(
+        r"Prosa listens on (http://127\.0\.0\.1:\d+); scripted answers\. Docs: \1/docs\n", where
+    )
+    assert re.fullmatch(
+        r"Try: curl http://127\.0\.0\.1:\d+/v1/messages -H 'content-type: application/json' "
+        r"""-d '\{"text": "Olá! Onde está o meu pedido\?"\}'\n""",
+        example,
+    )
+
+
+def test_it_starts_without_its_database_and_says_so(prosa: CommandLine) -> None:
+    with serving(prosa, PROSA_DATABASE_URL=AWAY, PROSA_DOCS="false") as (server, client):
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/docs").status_code == 404
+        refused = client.post("/v1/messages", json={"text": "Olá"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+        code, logged = stop(server)
+    assert code == 0
+    assert "starting without a database: Postgres at 127.0.0.1:9, database shop" in logged
+    assert "Olá" not in logged
+
+
+def test_several_processes_serve_one_port(prosa: CommandLine) -> None:
+    with serving(prosa, "--workers", "2") as (server, client):
+        answers = [client.post("/v1/messages", json={"text": "Olá"}) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert stop(server) == (0, "")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_cannot_be_opened_is_one_sentence(prosa: CommandLine, workers: str) -> None:
+    ended = prosa.run("serve", "--port", "0", "--workers", workers, PROSA_MODELS="openai:gpt-4o")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "prosa: PROSA_MODELS names openai:gpt-4o: set OPENAI_API_KEY, "
+        "or PROSA_OPENAI_BASE_URL to a server that needs no key\n"
+    )
