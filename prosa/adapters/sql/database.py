@@ -40,12 +40,15 @@ class Database:
         Raises StorageUnavailable, and ConfigurationError where the tables are not this version's.
         """
         revision = await self.revision()
-        if revision != SCHEMA_REVISION:
-            found = f"has revision {revision}" if revision else "has no tables of Prosa"
+        if revision is None:
+            raise ConfigurationError("the database has no tables of Prosa: run `prosa migrate`")
+        if revision < SCHEMA_REVISION:
             raise ConfigurationError(
-                f"the database {found}, and this version needs {SCHEMA_REVISION}: "
+                f"the database has revision {revision}, and this version needs {SCHEMA_REVISION}: "
                 "run `prosa migrate`"
             )
+        if revision > SCHEMA_REVISION:
+            raise ConfigurationError(_newer(revision))
 
     async def revision(self) -> str | None:
         """Read which migration the database is at, None before the first."""
@@ -58,6 +61,13 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
+
+
+def _newer(revision: str) -> str:
+    return (
+        f"the database has revision {revision}, and this version knows none after "
+        f"{SCHEMA_REVISION}: use a newer version of Prosa"
+    )
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA_REVISION = "0001"
-"""The migration that makes these tables what they are here."""
+"""The migration that makes these tables what they are here. Revisions are numbers that ascend."""
 
 metadata = MetaData(
     naming_convention={

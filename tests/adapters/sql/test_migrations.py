@@ -86,10 +86,27 @@ async def test_a_database_without_tables_says_what_to_run(empty_url: str) -> Non
     await database.close()
 
 
-async def test_a_database_of_another_version_says_so(sqlite: Database) -> None:
+async def test_a_database_of_a_newer_version_says_so(sqlite: Database) -> None:
     async with sqlite.lending() as connection:
         await connection.fetch("update alembic_version set version_num = '9999' returning 1", ())
-    with pytest.raises(ConfigurationError, match="has revision 9999, and this version needs"):
+    with pytest.raises(ConfigurationError, match="has revision 9999, and this version knows none"):
+        await sqlite.check()
+
+
+async def test_a_database_of_a_newer_version_is_not_migrated(
+    sqlite: Database, sqlite_url: str
+) -> None:
+    async with sqlite.lending() as connection:
+        await connection.fetch("update alembic_version set version_num = '9999' returning 1", ())
+    with pytest.raises(ConfigurationError, match="newer version"):
+        await migrate(sqlite_url)
+    assert await sqlite.revision() == "9999"
+
+
+async def test_a_database_of_an_older_version_says_what_to_run(sqlite: Database) -> None:
+    async with sqlite.lending() as connection:
+        await connection.fetch("update alembic_version set version_num = '0000' returning 1", ())
+    with pytest.raises(ConfigurationError, match=r"has revision 0000.*run `prosa migrate`"):
         await sqlite.check()
 
 

@@ -6,21 +6,31 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from prosa.adapters.sql.connection import CONNECT_SECONDS, sqlite_engine
 from prosa.adapters.sql.database import translated
+from prosa.domain.errors import ConfigurationError
 
 LOCK = 7_270_972
 """Names the lock that lets one migration run at a time: a number that nobody else uses."""
 
 
 async def migrate(url: str) -> None:
-    """Run the migrations that are missing, all in one transaction. Raises StorageUnavailable."""
-    with translated():
-        async with _engine(url) as engine, engine.connect() as connection:
-            await connection.run_sync(_in_one_transaction)
+    """Run the migrations that are missing, all in one transaction.
+
+    Raises StorageUnavailable, and ConfigurationError for the database of a newer version.
+    """
+    try:
+        with translated():
+            async with _engine(url) as engine, engine.connect() as connection:
+                await connection.run_sync(_in_one_transaction)
+    except CommandError as error:
+        raise ConfigurationError(
+            "the database is of a newer version of Prosa: there is no way back from it"
+        ) from error
 
 
 @asynccontextmanager
