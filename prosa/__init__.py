@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from prosa.application.close_conversation import (
         CloseConversation,
     )
+    from prosa.application.generation import (
+        OnPiece,
+    )
     from prosa.application.ports.attempt_store import (
         AttemptStore,
     )
@@ -70,9 +73,6 @@ if TYPE_CHECKING:
         UnitOfWork,
         UnitOfWorkFactory,
         VersionConflict,
-    )
-    from prosa.application.reply_screen import (
-        OnPiece,
     )
     from prosa.application.start_conversation import (
         NewConversation,
@@ -332,7 +332,7 @@ _NAMES = {
         "UnitOfWorkFactory",
         "VersionConflict",
     ),
-    "prosa.application.reply_screen": ("OnPiece",),
+    "prosa.application.generation": ("OnPiece",),
     "prosa.application.start_conversation": (
         "NewConversation",
         "StartConversation",

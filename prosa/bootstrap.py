@@ -20,7 +20,7 @@ from prosa.application.ports.language_model import LanguageModel
 from prosa.application.ports.prompt_catalog import PromptCatalog
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.application.start_conversation import StartConversation
-from prosa.application.take_turn import TakeTurn
+from prosa.application.take_turn import PROMPT_VARIABLES, TakeTurn
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.errors import ConfigurationError, PromptNotFound
 from prosa.domain.identifiers import DEFAULT_TENANT, TenantId, time_ordered
@@ -125,6 +125,7 @@ def _wired(
     policy = TurnPolicy(deadline_seconds=settings.deadline_seconds)
     accept = AcceptTurn(
         units_of_work=units_of_work,
+        reader=reader,
         guardrail=guardrail,
         canned_replies=canned_replies,
         policy=policy,
@@ -305,9 +306,11 @@ async def load_prompts(settings: Settings) -> PromptCatalog:
         names.append(PROMPT)
     for name in names:
         try:
-            await prompts.get(DEFAULT_TENANT, name)
+            prompt = await prompts.get(DEFAULT_TENANT, name)
         except PromptNotFound as error:
             raise ConfigurationError(f"PROSA_PROMPTS: {error}") from error
+        if name == TurnPolicy().prompt:
+            prompt.render(dict.fromkeys(PROMPT_VARIABLES, ""))
     return prompts
 
 

@@ -3,15 +3,22 @@
 It runs at the door, so that whoever asks is told at once what cannot be.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from prosa.application.commit import committed
 from prosa.application.idempotency import fingerprint, require_same_request
+from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, Passage
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
-from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from prosa.application.ports.unit_of_work import (
+    CommitUnknown,
+    StorageUnavailable,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.conversation import Conversation
 from prosa.domain.errors import (
@@ -19,6 +26,7 @@ from prosa.domain.errors import (
     ConversationClosed,
     KeyTaken,
     TurnFailed,
+    TurnNotFound,
 )
 from prosa.domain.identifiers import DEFAULT_TENANT, Clock, ConversationId, NewHex, TenantId, TurnId
 from prosa.domain.moment import Moment
@@ -76,6 +84,7 @@ class AcceptTurn:
         self,
         *,
         units_of_work: UnitOfWorkFactory,
+        reader: ConversationReader,
         guardrail: Guardrail,
         canned_replies: CannedReplies,
         policy: TurnPolicy,
@@ -83,6 +92,7 @@ class AcceptTurn:
         new_hex: NewHex,
     ) -> None:
         self._units_of_work = units_of_work
+        self._reader = reader
         self._guardrail = guardrail
         self._canned_replies = canned_replies
         self._policy = policy
@@ -100,16 +110,32 @@ class AcceptTurn:
             Passage(tenant_id=message.tenant_id, direction=Direction.INBOUND, text=message.text)
         )
         try:
-            return await committed(
-                self._units_of_work,
-                message.tenant_id,
-                lambda work: self._claim(work, message, verdict),
-            )
+            return await self._claimed(message, lambda work: self._claim(work, message, verdict))
         except (KeyTaken, ConversationBusy, ConversationClosed) as refused:
             if message.idempotency_key is None:
                 raise
             # A key that was claimed before has the say, whatever the conversation says now.
-            return await self._accept_again(message, message.idempotency_key, refused)
+            return await self._accept_again(message, message.idempotency_key, verdict, refused)
+
+    async def _claimed(
+        self, message: CustomerMessage, claim: Callable[[UnitOfWork], Awaitable[AcceptedTurn]]
+    ) -> AcceptedTurn:
+        """Commit a claim; where it is unknown whether it was, look whether the turn is there."""
+        claims: list[AcceptedTurn] = []
+
+        async def work_on(work: UnitOfWork) -> AcceptedTurn:
+            claims.append(await claim(work))
+            return claims[-1]
+
+        try:
+            return await committed(self._units_of_work, message.tenant_id, work_on)
+        except CommitUnknown as error:
+            claimed = claims[-1]
+            with contextlib.suppress(TurnNotFound):
+                turn = await self._reader.get_turn(message.tenant_id, claimed.turn.id)
+                if turn.attempt == claimed.turn.attempt:
+                    return claimed
+            raise StorageUnavailable("the message could not be stored") from error
 
     async def _claim(
         self, work: UnitOfWork, message: CustomerMessage, verdict: Verdict
@@ -132,16 +158,22 @@ class AcceptTurn:
                     created_at=at.now,
                 )
             )
+        return self._accepted(conversation, turn, verdict, at)
+
+    def _accepted(
+        self, conversation: Conversation, turn: Turn, verdict: Verdict, at: Moment
+    ) -> AcceptedTurn:
+        """Begin the attempt; where nothing may be said, it ends here, with the safe sentence."""
         if turn.status is not TurnStatus.RUNNING:
-            return AcceptedTurn(turn=turn, attempt=None, replayed=False)
-        attempt = replace(
-            conversation.attempt_at(turn), findings=findings_of(verdict, Direction.INBOUND)
-        )
-        if isinstance(verdict, Blocked):
-            refused = replace(attempt, reply=refusal(self._canned_replies.refused))
-            turn = conversation.record(refused, at=at)
-            return AcceptedTurn(turn=turn, attempt=None, replayed=False)
-        return AcceptedTurn(turn=turn, attempt=attempt, replayed=False)
+            replayed = not conversation.changes.events
+            return AcceptedTurn(turn=turn, attempt=None, replayed=replayed)
+        findings = findings_of(verdict, Direction.INBOUND)
+        attempt = replace(conversation.attempt_at(turn), findings=findings)
+        if not isinstance(verdict, Blocked):
+            return AcceptedTurn(turn=turn, attempt=attempt, replayed=False)
+        refused = replace(attempt, reply=refusal(self._canned_replies.refused))
+        turn = conversation.record(refused, at=at)
+        return AcceptedTurn(turn=turn, attempt=None, replayed=False)
 
     async def _conversation_of(
         self, work: UnitOfWork, message: CustomerMessage, at: Moment
@@ -163,12 +195,10 @@ class AcceptTurn:
         return conversation
 
     async def _accept_again(
-        self, message: CustomerMessage, key: str, refused: Exception
+        self, message: CustomerMessage, key: str, verdict: Verdict, refused: Exception
     ) -> AcceptedTurn:
-        accepted = await committed(
-            self._units_of_work,
-            message.tenant_id,
-            lambda work: self._claim_again(work, message, key, refused),
+        accepted = await self._claimed(
+            message, lambda work: self._claim_again(work, message, key, verdict, refused)
         )
         turn = accepted.turn
         if turn.status is TurnStatus.FAILED and turn.error is not None:
@@ -176,31 +206,35 @@ class AcceptTurn:
         return accepted
 
     async def _claim_again(
-        self, work: UnitOfWork, message: CustomerMessage, key: str, refused: Exception
+        self,
+        work: UnitOfWork,
+        message: CustomerMessage,
+        key: str,
+        verdict: Verdict,
+        refused: Exception,
     ) -> AcceptedTurn:
         logged = await work.requests.find(_key_of(message, key))
         if logged is None:
             raise refused
         require_same_request(logged, message.fingerprint)
+        turn_id = TurnId(logged.resource_id)
         conversation = await work.conversations.get_by_turn(
-            TurnId(logged.resource_id), history=self._policy.history_messages
+            turn_id, history=self._policy.history_messages
         )
         at = self._moment()
         turn = conversation.run_again(
-            TurnId(logged.resource_id),
+            turn_id,
             deadline=at.now + self._time_for(message),
             caller_waits=message.caller_waits,
             at=at,
         )
         work.conversations.save(conversation)
-        if turn.status is TurnStatus.RUNNING:
-            attempt = conversation.attempt_at(turn)
-            return AcceptedTurn(turn=turn, attempt=attempt, replayed=False)
-        return AcceptedTurn(turn=turn, attempt=None, replayed=True)
+        return self._accepted(conversation, turn, verdict, at)
 
     def _time_for(self, message: CustomerMessage) -> timedelta:
         longest = self._policy.deadline_seconds
-        return timedelta(seconds=min(message.wait_seconds or longest, longest))
+        wanted = longest if message.wait_seconds is None else message.wait_seconds
+        return timedelta(seconds=min(wanted, longest))
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)

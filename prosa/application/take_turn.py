@@ -8,15 +8,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from prosa.application.accept_turn import AcceptTurn, CustomerMessage
 from prosa.application.commit import committed, once
+from prosa.application.generation import Generation, OnPiece, ReplyBlockedError
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, GuardrailError
 from prosa.application.ports.intent_classifier import ClassificationRequest, IntentClassifier
 from prosa.application.ports.language_model import (
-    CALLS_PER_ATTEMPT,
     CallBudget,
     ContentFiltered,
     ContextTooLong,
@@ -29,26 +28,24 @@ from prosa.application.ports.language_model import (
 from prosa.application.ports.prompt_catalog import PromptCatalog
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
+    StorageUnavailable,
     UnitOfWork,
     UnitOfWorkFactory,
     VersionConflict,
 )
-from prosa.application.reply_screen import OnPiece, ReplyBlockedError, ReplyScreen
 from prosa.application.turn_policy import TurnPolicy
-from prosa.domain.content import Text, text_of
 from prosa.domain.context_window import ContextWindow, estimate_tokens
 from prosa.domain.conversation import Conversation
 from prosa.domain.errors import DeadlineExceeded, PortFailure, StaleAttempt, TurnFailed
 from prosa.domain.identifiers import Clock, NewHex
 from prosa.domain.moment import Moment
 from prosa.domain.prompt import PromptTemplate
-from prosa.domain.reply import Call, CallPurpose, CannedReplies, Reply, refusal
+from prosa.domain.reply import CannedReplies
 from prosa.domain.turn import Attempt, Turn, TurnOutcome, TurnStatus
 
 CALLS_TO_CLASSIFY = 1
-COMMIT_SECONDS = 2.0
-COMMIT_SHARE = 5
-"""The commit keeps two seconds, or a fifth where less than ten are left."""
+PROMPT_VARIABLES = frozenset({"intent", "today"})
+"""What a prompt of this use case may ask for: the intent's name, and the date (ISO 8601)."""
 
 
 class TakeTurn:
@@ -100,23 +97,18 @@ class TakeTurn:
         Raises DeadlineExceeded, a LanguageModelError, GuardrailError, PromptNotFound,
         StaleAttempt, StorageUnavailable.
         """
-        said: list[str] = []
-
-        async def say(piece: str) -> None:
-            said.append(piece)
-            if on_piece is not None:
-                await on_piece(piece)
-
+        generation = self._generation(attempt, on_piece)
         try:
             async with self._time_for_models(attempt):
                 attempt = await self.classify(attempt)
-                attempt = await self.generate(attempt, say if on_piece else None)
+                generation = self._generation(attempt, on_piece)
+                attempt = await self._generate(attempt, generation)
+            return await self.record(attempt)
         except Exception as error:
-            turn = await self._fail_quietly(replace(attempt, said="".join(said)), error)
+            turn = await self._fail_quietly(generation.broken_off(attempt), error)
             if turn is not None and turn.error is not None and not turn.error.retryable:
                 raise TurnFailed(turn.id, turn.error.code) from error
             raise
-        return await self.record(attempt)
 
     async def classify(self, attempt: Attempt) -> Attempt:
         """Find out what the customer wants. Never fails for a classifier's sake."""
@@ -127,7 +119,7 @@ class TakeTurn:
             ClassificationRequest(
                 tenant_id=attempt.tenant_id,
                 history=attempt.history,
-                deadline=self._models_deadline(attempt),
+                deadline=attempt.models_deadline,
                 budget=budget,
             )
         )
@@ -143,29 +135,21 @@ class TakeTurn:
 
         Raises a LanguageModelError other than ContentFiltered, GuardrailError, PromptNotFound.
         """
+        return await self._generate(attempt, self._generation(attempt, on_piece))
+
+    async def _generate(self, attempt: Attempt, generation: Generation) -> Attempt:
         if attempt.reply is not None:
             return attempt
         template = await self._prompts.get(attempt.tenant_id, self._policy.prompt)
-        budget = CallBudget(CALLS_PER_ATTEMPT - attempt.calls_made)
-        request = self._request(attempt, template, budget)
-        screen = ReplyScreen(self._guardrail, attempt.tenant_id, on_piece)
-        calls = attempt.calls
+        request = self._request(attempt, template, generation.budget)
         try:
-            answer = await self._model.generate(request, screen.push if on_piece else None)
-            calls += (_call_of(answer),)
-            await screen.finish("" if on_piece else text_of(answer.parts))
-            reply = replace(answer, parts=(Text(text=screen.text),))
+            reply = await generation.screened_reply(self._model, request)
         except (ContentFiltered, ReplyBlockedError):
-            await screen.release(self._canned_replies.refused)
-            reply = refusal(screen.text)
-        return replace(
-            attempt,
-            prompt=template.reference,
-            reply=reply,
-            findings=attempt.findings + screen.findings,
-            calls=calls,
-            calls_made=CALLS_PER_ATTEMPT - budget.remaining,
-        )
+            reply = await generation.refuse(self._canned_replies.refused)
+        return replace(generation.found(attempt), prompt=template.reference, reply=reply)
+
+    def _generation(self, attempt: Attempt, on_piece: OnPiece | None) -> Generation:
+        return Generation(attempt, self._guardrail, on_piece)
 
     async def record(self, attempt: Attempt) -> Turn:
         """Store the reply and complete the turn; a repeated record finds what it recorded.
@@ -240,7 +224,7 @@ class TakeTurn:
             tenant_id=attempt.tenant_id,
             instructions=instructions,
             utterances=window.utterances,
-            deadline=self._models_deadline(attempt),
+            deadline=attempt.models_deadline,
             max_output_tokens=policy.max_output_tokens,
             temperature=policy.temperature,
             budget=budget,
@@ -249,16 +233,17 @@ class TakeTurn:
     @contextlib.asynccontextmanager
     async def _time_for_models(self, attempt: Attempt) -> AsyncIterator[None]:
         """Bound classifying and generating, whatever they wait for."""
-        remaining = (self._models_deadline(attempt) - self._clock()).total_seconds()
+        remaining = (attempt.models_deadline - self._clock()).total_seconds()
+        limit = asyncio.timeout(remaining)
         try:
-            async with asyncio.timeout(remaining):
+            async with limit:
                 yield
-        except (TimeoutError, ModelTimedOut) as error:
+        except ModelTimedOut as error:
             raise DeadlineExceeded(attempt.turn_id) from error
-
-    def _models_deadline(self, attempt: Attempt) -> datetime:
-        remaining = (attempt.deadline - self._clock()).total_seconds()
-        return attempt.deadline - timedelta(seconds=min(COMMIT_SECONDS, remaining / COMMIT_SHARE))
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # somebody else's
+            raise DeadlineExceeded(attempt.turn_id) from error
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)
@@ -272,27 +257,22 @@ def _ended(
     return turn
 
 
-def _call_of(reply: Reply) -> Call:
-    return Call(
-        purpose=CallPurpose.GENERATE,
-        provider=reply.provider,
-        model=reply.model,
-        usage=reply.usage,
-    )
+_FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
+    (DeadlineExceeded, "deadline_exceeded", True),
+    (ContextTooLong, "context_too_long", False),
+    (ModelRejectedRequest, "model_rejected", False),
+    (LanguageModelError, "model_unavailable", True),
+    (GuardrailError, "guardrail_unavailable", True),
+    (StorageUnavailable, "storage_unavailable", True),
+    (CommitUnknown, "storage_unavailable", True),
+    (VersionConflict, "storage_unavailable", True),
+    (Exception, "internal_error", True),
+)
+"""What a turn fails of, by the code that clients see, and whether it may run again.
+
+The first line that fits counts.
+"""
 
 
 def _failure_of(error: Exception) -> tuple[str, bool]:
-    """Say what a turn failed of, by the code that clients see, and whether it may run again."""
-    match error:
-        case DeadlineExceeded():
-            return "deadline_exceeded", True
-        case ContextTooLong():
-            return "context_too_long", False
-        case ModelRejectedRequest():
-            return "model_rejected", False
-        case LanguageModelError():
-            return "model_unavailable", True
-        case GuardrailError():
-            return "guardrail_unavailable", True
-        case _:
-            return "internal_error", True
+    return next((code, again) for kind, code, again in _FAILURES if isinstance(error, kind))

@@ -39,13 +39,13 @@ class ContextWindow:
 
         An exchange begins with a customer's message and ends before the next one, so the window
         starts on a customer's message and a tool's call and result stay together. The newest
-        exchange is always taken: whether it fits, the model itself must say. An exchange that was
-        refused before a model saw it is never shown to one later. With `alternating`, messages of
+        exchange is always taken: whether it fits, the model itself must say. An exchange that a
+        guardrail or content filter refused is never shown again. With `alternating`, messages of
         one role that follow each other are merged, for providers that forbid them.
         """
         taken: list[list[Message]] = []
         for exchange in reversed(_exchanges(history)):
-            if _was_refused_unseen(exchange):
+            if _was_refused(exchange):
                 continue
             tokens -= sum(_tokens_of(message) for message in exchange)
             messages -= len(exchange)
@@ -71,11 +71,10 @@ def _exchanges(history: Sequence[Message]) -> list[list[Message]]:
     return exchanges
 
 
-def _was_refused_unseen(exchange: Sequence[Message]) -> bool:
+def _was_refused(exchange: Sequence[Message]) -> bool:
     return any(
         message.provenance is not None
         and message.provenance.finish_reason is FinishReason.CONTENT_FILTER
-        and message.provenance.prompt is None
         for message in exchange
     )
 

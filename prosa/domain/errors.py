@@ -70,7 +70,7 @@ class ConversationBusy(RuleViolation):
         )
         self.conversation_id = conversation_id
         self.retry_after = retry_after
-        """Seconds after which the conversation is free at the latest."""
+        """Seconds after which to ask again."""
 
 
 class MessageTooLong(RuleViolation):
@@ -144,7 +144,7 @@ class TurnInProgress(IdempotencyConflict):
         super().__init__(f"turn {turn_id} is still running; ask again in {retry_after:.0f} s")
         self.turn_id = turn_id
         self.retry_after = retry_after
-        """Seconds after which the turn has finished, or may be taken over."""
+        """Seconds after which to ask again."""
 
 
 class StaleAttempt(ProsaError):

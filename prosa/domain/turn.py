@@ -14,6 +14,10 @@ from prosa.domain.verdict import Finding
 LEASE_AFTER_DEADLINE = timedelta(seconds=5)
 """How long past its deadline a turn is held for its attempt before another may take it over."""
 
+TIME_TO_COMMIT = timedelta(seconds=2)
+SHARE_TO_COMMIT = 5
+"""The end of a turn keeps two seconds, or a fifth of the whole time where that is less."""
+
 MAX_FAILURES = 5
 """After this many failures a turn is failed for good."""
 
@@ -114,6 +118,13 @@ class Attempt:
     def deadline(self) -> datetime:
         """When an answer is due."""
         return self.turn.deadline
+
+    @property
+    def models_deadline(self) -> datetime:
+        """When the models have to be done, so that the answer can be stored by the deadline."""
+        began_at = self.header.updated_at
+        whole = self.turn.deadline - began_at
+        return self.turn.deadline - min(TIME_TO_COMMIT, whole / SHARE_TO_COMMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 
 class Direction(StrEnum):
@@ -56,3 +57,5 @@ def findings_of(verdict: Verdict, direction: Direction) -> tuple[Finding, ...]:
             return tuple(Finding(direction=direction, rule=rule, blocked=False) for rule in rules)
         case Blocked(reason=reason):
             return (Finding(direction=direction, rule=reason, blocked=True),)
+        case _:
+            assert_never(verdict)

@@ -30,7 +30,7 @@ from prosa.testing.builders import VirtualClock
 
 TENANT = TenantId("acme")
 KEY = "key-1"
-SAFE = "Desculpe, não posso ajudar com isso."
+SAFE = "Desculpe, não posso ajudar com isso. Posso ajudar com pedidos."
 REFUND = Intent(name="refund", confidence=0.9)
 
 INTENTS = IntentCatalog(
@@ -104,6 +104,7 @@ class Service:
         """What happens at the next commits; None for one that does what it should."""
         self.accept = AcceptTurn(
             units_of_work=self.units_of_work,
+            reader=self.reader,
             guardrail=self.guardrail,
             canned_replies=CannedReplies(refused=SAFE),
             policy=self.policy,

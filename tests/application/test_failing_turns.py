@@ -7,10 +7,12 @@ from typing import NoReturn
 
 import pytest
 
+from prosa.adapters.in_memory.guardrail import ScriptedGuardrail
 from prosa.adapters.in_memory.intent_classifier import ScriptedIntentClassifier
 from prosa.adapters.in_memory.language_model import Hang, ScriptedReply
 from prosa.adapters.in_memory.prompt_catalog import InMemoryPromptCatalog
 from prosa.application.commit import TRIES
+from prosa.application.ports.guardrail import GuardrailError
 from prosa.application.ports.intent_classifier import Classification, ClassificationRequest
 from prosa.application.ports.language_model import (
     ContextTooLong,
@@ -42,6 +44,7 @@ from prosa.domain.sentences import split
 from prosa.domain.turn import Turn, TurnError, TurnStatus
 from tests.application.service import (
     INTENTS,
+    KEY,
     REFUND,
     TENANT,
     Listener,
@@ -293,7 +296,59 @@ async def test_a_reply_that_was_not_recorded_is_not_made_up() -> None:
     service.commits.extend([None, Trouble(error=CommitUnknown("broken off"))])
     with pytest.raises(CommitUnknown):
         await service.take_turn(a_message())
-    assert the_turn(service).status is TurnStatus.RUNNING
+    turn = the_turn(service)
+    assert turn.reply is None
+    assert turn.error == TurnError(code="storage_unavailable", retryable=True)
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_claim_of_unknown_outcome_is_looked_up(written: bool) -> None:  # noqa: FBT001
+    service = Service()
+    service.commits.append(Trouble(error=CommitUnknown("broken off"), written=written))
+    if written:
+        assert (await service.take_turn(a_message())).turn.status is TurnStatus.COMPLETED
+        return
+    with pytest.raises(StorageUnavailable):
+        await service.take_turn(a_message())
+    assert service.state.turns == {}
+
+
+async def test_a_second_claim_of_unknown_outcome_that_was_not_written_is_not_the_first() -> None:
+    service = Service(ModelUnavailable("down"))
+    message = a_message(key=KEY)
+    with pytest.raises(ModelUnavailable):
+        await service.take_turn(message)
+    # The insert meets the taken key; then the second attempt's claim breaks off.
+    service.commits.extend([None, Trouble(error=CommitUnknown("broken off"))])
+    with pytest.raises(StorageUnavailable):
+        await service.take_turn(message)
+    assert the_turn(service).attempt == 1
+
+
+async def test_what_was_paid_before_the_guardrail_failed_is_kept() -> None:
+    service = Service("Claro! Não sei.", guardrail=ScriptedGuardrail(fails_on=["Não sei."]))
+    with pytest.raises(GuardrailError):
+        await service.take_turn(a_message())
+    [attempt] = service.state.attempts.values()
+    assert (len(attempt.calls), attempt.calls_made, attempt.said) == (1, 1, "")
+
+
+async def test_a_call_that_failed_was_made() -> None:
+    service = Service(ModelUnavailable("down"))
+    with pytest.raises(ModelUnavailable):
+        await service.take_turn(a_message())
+    [attempt] = service.state.attempts.values()
+    assert (attempt.calls, attempt.calls_made) == ((), 1)
+
+
+async def test_somebody_elses_timeout_is_not_the_deadline() -> None:
+    async def impatient(_piece: str) -> None:
+        raise TimeoutError
+
+    service = Service()
+    with pytest.raises(TimeoutError):
+        await service.take_turn(a_message(), impatient)
+    assert the_turn(service).error == TurnError(code="internal_error", retryable=True)
 
 
 async def test_a_lost_race_is_run_again() -> None:
@@ -324,10 +379,18 @@ async def test_what_changed_in_the_conversation_meanwhile_is_kept(
     assert (stored.version, stored.running_turn_id) == (header.version + 2, None)
 
 
-async def test_an_end_that_loses_every_race_is_given_up_and_the_lease_will_free_it() -> None:
+async def test_a_reply_that_loses_every_race_is_given_up_and_the_conversation_is_free() -> None:
     service = Service()
     service.commits.extend([None, *lost(VersionConflict("somebody"), TRIES + 1)])
     with pytest.raises(VersionConflict):
+        await service.take_turn(a_message())
+    assert the_turn(service).error == TurnError(code="storage_unavailable", retryable=True)
+
+
+async def test_where_even_failing_is_not_stored_the_lease_will_free_the_conversation() -> None:
+    service = Service()
+    service.commits.extend([None, *lost(StorageUnavailable("away"), 2)])
+    with pytest.raises(StorageUnavailable):
         await service.take_turn(a_message())
     assert the_turn(service).status is TurnStatus.RUNNING
 

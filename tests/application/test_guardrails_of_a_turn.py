@@ -4,8 +4,9 @@ import pytest
 
 from prosa.adapters.in_memory.guardrail import BLOCKED, REDACTED, ScriptedGuardrail
 from prosa.application.ports.guardrail import GuardrailError
-from prosa.application.ports.language_model import ContentFiltered
+from prosa.application.ports.language_model import ContentFiltered, ModelUnavailable
 from prosa.domain.reply import FinishReason, TokenUsage
+from prosa.domain.sentences import split
 from prosa.domain.turn import TurnStatus
 from prosa.domain.verdict import Direction, Finding
 from tests.application.service import (
@@ -112,7 +113,7 @@ async def test_a_piece_that_is_blocked_ends_the_reply_with_the_safe_sentence(
     assert turn.reply.provenance.usage == TokenUsage()
     assert turn.reply.provenance.prompt == PROMPT.reference
     assert "senha" not in repr(service.state)
-    assert listener.pieces == (["Olá! ", SAFE] if streamed else [])
+    assert listener.pieces == (["Olá! ", *split(SAFE)] if streamed else [])
     assert "Mais" not in repr(service.guardrail.passages)
     assert service.state.attempts[turn.id, 1].findings == (finding(Direction.OUTBOUND, BLOCKED),)
 
@@ -196,5 +197,29 @@ async def test_what_the_providers_filter_refuses_is_a_completed_turn_with_a_safe
     assert turn.reply.provenance is not None
     assert turn.reply.provenance.finish_reason is FinishReason.CONTENT_FILTER
     assert turn.reply.provenance.prompt == PROMPT.reference
-    assert listener.pieces == ([SAFE] if streamed else [])
+    assert listener.pieces == (split(SAFE) if streamed else [])
     assert service.state.attempts[turn.id, 1].calls_made == 1
+
+
+async def test_a_redaction_is_found_again_when_the_turn_runs_again() -> None:
+    service = Service(
+        ModelUnavailable("down"), guardrail=ScriptedGuardrail(redacts={"senha: x": "senha: ***"})
+    )
+    message = a_message("senha: x", key=KEY)
+    with pytest.raises(ModelUnavailable):
+        await service.take_turn(message)
+    await service.take_turn(message)
+    first, second = service.state.attempts.values()
+    assert first.findings == second.findings != ()
+
+
+async def test_a_refusal_is_released_in_the_pieces_that_its_stored_text_is_cut_into() -> None:
+    pieces: list[str] = []
+
+    async def hear(piece: str) -> None:
+        pieces.append(piece)
+
+    service = Service(ContentFiltered("no"))
+    outcome = await service.take_turn(a_message(), hear)
+    assert outcome.turn.reply is not None
+    assert pieces == split(outcome.turn.reply.text)

@@ -252,3 +252,17 @@ def test_what_was_opened_is_closed_where_the_start_fails(tmp_path: Path) -> None
     asyncio.run(refusal(Settings(models="openai:gpt-4o")))
     # SQLite removes the log of the last connection that is closed.
     assert [file.name for file in tmp_path.iterdir()] == ["prosa.db"]
+
+
+async def test_a_prompt_that_asks_for_what_nobody_fills_in_stops_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "prompts" / "support_agent"
+    folder.mkdir(parents=True)
+    (folder / "1.md").write_text("You serve {{ company }}.")
+    settings = Settings(
+        database_url=f"sqlite+aiosqlite:///{tmp_path / 'prosa.db'}",
+        models="scripted",
+        prompts=tmp_path / "prompts",
+    )
+    with pytest.raises(ConfigurationError, match="asks for company; known are intent, today"):
+        async with bootstrap(settings):
+            pass

@@ -129,14 +129,14 @@ def test_a_refused_exchange_takes_nothing_of_the_budget() -> None:
     assert texts(shown(*history, tokens=20, messages=3)) == ["q1", "a1", "q3"]
 
 
-def test_an_answer_that_was_filtered_after_a_model_saw_the_question_is_shown() -> None:
+def test_an_answer_that_was_filtered_after_a_model_saw_the_question_is_not_shown_again() -> None:
     seen = a(2, "no", refused=True)
     assert seen.provenance is not None
     with_prompt = a(2).provenance
     assert with_prompt is not None
     provenance = replace(seen.provenance, prompt=with_prompt.prompt)
     history = [q(1, "q1"), replace(seen, provenance=provenance), q(3, "q2")]
-    assert texts(shown(*history)) == ["q1", "no", "q2"]
+    assert texts(shown(*history)) == ["q2"]
 
 
 def test_an_answer_without_a_prompt_that_was_not_filtered_is_shown() -> None:

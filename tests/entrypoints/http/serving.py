@@ -135,6 +135,7 @@ def parts_with(
         if refusal
         else AcceptTurn(
             units_of_work=units_of_work,
+            reader=reader,
             guardrail=WordGuardrail(),
             canned_replies=CANNED,
             policy=policy,

@@ -1,0 +1,112 @@
+"""One generation: asks the model, has the guardrail screen the reply, and keeps what was found.
+
+The reply is cut into pieces; each is screened, and released where it may pass. What was found is
+there also where it breaks off, so that nothing that was paid or said is forgotten.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import assert_never
+
+from prosa.application.ports.guardrail import Guardrail, Passage
+from prosa.application.ports.language_model import (
+    CALLS_PER_ATTEMPT,
+    CallBudget,
+    LanguageModel,
+    ModelRequest,
+)
+from prosa.domain.content import Text, text_of
+from prosa.domain.reply import Call, CallPurpose, Reply, refusal
+from prosa.domain.sentences import SentenceSplitter, split
+from prosa.domain.turn import Attempt
+from prosa.domain.verdict import Allowed, Blocked, Direction, Finding, Redacted, findings_of
+
+OnPiece = Callable[[str], Awaitable[None]]
+"""Called with each released piece of a reply, in order; the pieces joined are the reply's text."""
+
+
+class ReplyBlockedError(Exception):
+    """The guardrail blocked a piece: ends the model's call from within, and goes no further."""
+
+
+class Generation:
+    """One try of a model's at a reply, within an attempt's budget of calls."""
+
+    def __init__(self, attempt: Attempt, guardrail: Guardrail, on_piece: OnPiece | None) -> None:
+        self.budget = CallBudget(CALLS_PER_ATTEMPT - attempt.calls_made)
+        self._tenant_id = attempt.tenant_id
+        self._guardrail = guardrail
+        self._on_piece = on_piece
+        self._splitter = SentenceSplitter()
+        self._released: list[str] = []
+        self._findings: tuple[Finding, ...] = ()
+        self._calls: tuple[Call, ...] = ()
+
+    async def screened_reply(self, model: LanguageModel, request: ModelRequest) -> Reply:
+        """Have the model answer; its text becomes what was released of it.
+
+        Raises a LanguageModelError, GuardrailError, and ReplyBlockedError at the first piece that
+        may not pass.
+        """
+        streamed = self._on_piece is not None
+        answer = await model.generate(request, self._push if streamed else None)
+        self._calls += (_call_of(answer),)
+        if not streamed:
+            await self._push(text_of(answer.parts))
+        for piece in self._splitter.finish():
+            await self._screen(piece)
+        return replace(answer, parts=(Text(text="".join(self._released)),))
+
+    async def refuse(self, sentence: str) -> Reply:
+        """Release the safe sentence behind what was released before; it needs no screening."""
+        for piece in split(sentence):
+            await self._release(piece)
+        return refusal("".join(self._released))
+
+    def found(self, attempt: Attempt) -> Attempt:
+        """Add to an attempt what was found and spent."""
+        return replace(
+            attempt,
+            findings=attempt.findings + self._findings,
+            calls=attempt.calls + self._calls,
+            calls_made=CALLS_PER_ATTEMPT - self.budget.remaining,
+        )
+
+    def broken_off(self, attempt: Attempt) -> Attempt:
+        """Say how far an attempt came that ends here, and what the customer was shown of it."""
+        if attempt.reply is not None:
+            return attempt
+        said = "".join(self._released) if self._on_piece is not None else ""
+        return replace(self.found(attempt), said=said)
+
+    async def _push(self, text: str) -> None:
+        for piece in self._splitter.push(text):
+            await self._screen(piece)
+
+    async def _screen(self, piece: str) -> None:
+        passage = Passage(tenant_id=self._tenant_id, direction=Direction.OUTBOUND, text=piece)
+        verdict = await self._guardrail.screen(passage)
+        self._findings += findings_of(verdict, Direction.OUTBOUND)
+        match verdict:
+            case Allowed():
+                await self._release(piece)
+            case Redacted(text=text):
+                await self._release(text)
+            case Blocked():
+                raise ReplyBlockedError
+            case _:
+                assert_never(verdict)
+
+    async def _release(self, piece: str) -> None:
+        self._released.append(piece)
+        if self._on_piece is not None:
+            await self._on_piece(piece)
+
+
+def _call_of(reply: Reply) -> Call:
+    return Call(
+        purpose=CallPurpose.GENERATE,
+        provider=reply.provider,
+        model=reply.model,
+        usage=reply.usage,
+    )
