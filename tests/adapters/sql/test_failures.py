@@ -9,7 +9,7 @@ from typing import Never, cast
 import asyncpg
 import pytest
 
-from prosa.adapters.sql.connection import SqlConnection
+from prosa.adapters.sql.connection import POOL_SIZE, SqlConnection
 from prosa.adapters.sql.conversation_reader import SqlConversationReader
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
@@ -37,22 +37,25 @@ def test_an_address_of_no_database_is_refused_without_its_password(url: str, sai
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql+asyncpg://u:p@127.0.0.1:1/nothing",
-        "sqlite+aiosqlite:////proc/nowhere/prosa.db",
-    ],
-)
-async def test_a_database_that_cannot_be_reached_is_unavailable_soon(url: str) -> None:
-    database = Database(url)
+async def test_a_postgres_that_cannot_be_reached_is_unavailable_soon() -> None:
     started = time.monotonic()
+    await expect_unavailable("postgresql+asyncpg://u:p@127.0.0.1:1/nothing")
+    assert time.monotonic() - started < 4
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("This is no database, but long enough to be looked into. " * 9)
+    await expect_unavailable(f"sqlite+aiosqlite:///{file}")
+
+
+async def expect_unavailable(url: str) -> None:
+    database = Database(url)
     with pytest.raises(StorageUnavailable):
         await SqlConversationReader(database).get_conversation(TENANT, NOWHERE)
     with pytest.raises(StorageUnavailable):
-        async with SqlUnitOfWork(database, TENANT):
-            pass
-    assert time.monotonic() - started < 4
+        async with SqlUnitOfWork(database, TENANT) as work:
+            await work.conversations.get(NOWHERE)
     await database.close()
 
 
@@ -109,24 +112,17 @@ async def test_who_waits_too_long_for_a_conversation_is_told_so(postgres: Databa
     clock, tenant = VirtualClock(), a_tenant()
     conversation = await a_stored_conversation(postgres, clock, tenant)
 
-    async def save() -> None:
-        async with SqlUnitOfWork(postgres, tenant) as work:
-            got = await work.conversations.get(conversation.header.id)
-            claim(got, clock)
-            work.conversations.save(got)
-            await work.commit()
-
     async with postgres.lending() as holder, holder.transaction():
         await holder.fetch("select 1 from conversations where tenant_id = $1 for update", (tenant,))
         started = time.monotonic()
         with pytest.raises(StorageUnavailable, match="LockNotAvailable"):
-            await save()
+            await save_a_claim(postgres, conversation, clock)
         assert time.monotonic() - started < 2
 
 
 async def test_an_exhausted_pool_is_unavailable_within_two_seconds(postgres: Database) -> None:
     async with AsyncExitStack() as lent:
-        for _ in range(20):
+        for _ in range(POOL_SIZE):
             await lent.enter_async_context(postgres.lending())
         started = time.monotonic()
         with pytest.raises(StorageUnavailable):
@@ -142,17 +138,10 @@ async def test_a_cancelled_unit_of_work_leaves_nothing_and_gives_its_connection_
     clock, tenant = VirtualClock(), a_tenant()
     conversation = await a_stored_conversation(postgres, clock, tenant)
 
-    async def save() -> None:
-        async with SqlUnitOfWork(postgres, tenant) as work:
-            got = await work.conversations.get(conversation.header.id)
-            claim(got, clock)
-            work.conversations.save(got)
-            await work.commit()
-
     async with postgres.lending() as holder, holder.transaction():
         await holder.fetch("select 1 from conversations where tenant_id = $1 for update", (tenant,))
-        for _ in range(25):  # more than the pool has
-            waiting = asyncio.create_task(save())
+        for _ in range(POOL_SIZE + 5):
+            waiting = asyncio.create_task(save_a_claim(postgres, conversation, clock))
             await asyncio.sleep(0.01)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -160,7 +149,7 @@ async def test_a_cancelled_unit_of_work_leaves_nothing_and_gives_its_connection_
     reader = SqlConversationReader(postgres)
     header = await reader.get_conversation(tenant, conversation.header.id)
     assert header.message_count == 0
-    await save()
+    await save_a_claim(postgres, conversation, clock)
 
 
 async def test_an_error_of_the_database_does_not_tell_what_was_written(postgres: Database) -> None:
@@ -198,6 +187,14 @@ async def test_sqlite_is_read_while_it_is_written(sqlite: Database, tmp_path: Pa
         header = await reader.get_conversation(tenant, conversation.header.id)
         assert header.message_count == 0
     assert (tmp_path / "prosa.db-wal").exists()
+
+
+async def save_a_claim(database: Database, conversation: Conversation, clock: VirtualClock) -> None:
+    async with SqlUnitOfWork(database, conversation.header.tenant_id) as work:
+        got = await work.conversations.get(conversation.header.id)
+        claim(got, clock)
+        work.conversations.save(got)
+        await work.commit()
 
 
 async def a_stored_conversation(
