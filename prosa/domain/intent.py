@@ -5,10 +5,13 @@ from functools import cached_property
 
 from prosa.domain.errors import ConfigurationError
 
+CONFIDENCE_DIGITS = 3
+"""Classifiers round to so many decimals: more mean nothing, and not every database keeps them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What a message is about; `confidence` is between 0 and 1."""
+    """What a message is about; `confidence` is between 0 and 1, to `CONFIDENCE_DIGITS`."""
 
     name: str
     confidence: float

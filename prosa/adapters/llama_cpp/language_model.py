@@ -38,6 +38,12 @@ _MAGIC = b"GGUF"
 _SILENT = -1
 
 
+REPEAT_PENALTY = 1.15
+REPEAT_TOKENS = 256
+"""How much less likely a token becomes that was among the last so many: of five short questions,
+the demonstration weights ran into the limit of tokens with four, and with none so."""
+
+
 class LlamaCppLanguageModel(LanguageModel):
     """A GGUF file that answers. `open` loads it, or else the first call does; `aclose` ends it."""
 
@@ -199,6 +205,9 @@ def _check(model_path: Path) -> None:
 def _body(request: ModelRequest) -> bytes:
     body = request_body(request) | {
         "max_tokens": request.max_output_tokens,
+        # Small models fall into saying one sentence for ever.
+        "repeat_penalty": REPEAT_PENALTY,
+        "repeat_last_n": REPEAT_TOKENS,
         # Always streamed, and with progress: a call that sends nothing cannot be stopped.
         "stream": True,
         "stream_options": {"include_usage": True},

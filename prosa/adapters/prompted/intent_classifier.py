@@ -22,7 +22,7 @@ from prosa.application.ports.prompt_catalog import PromptCatalog
 from prosa.domain.content import Text, text_of
 from prosa.domain.context_window import ContextWindow, estimate_tokens
 from prosa.domain.errors import ConfigurationError, PromptNotFound
-from prosa.domain.intent import Intent, IntentCatalog
+from prosa.domain.intent import CONFIDENCE_DIGITS, Intent, IntentCatalog
 from prosa.domain.message import Message, Role, Utterance
 from prosa.domain.reply import Call, CallPurpose, Reply
 
@@ -118,7 +118,8 @@ class PromptedIntentClassifier(IntentClassifier):
             return None
         if not isinstance(name, str) or name not in self._names or math.isnan(confidence):
             return None
-        return Intent(name=name, confidence=min(max(confidence, 0.0), 1.0))
+        confidence = round(min(max(confidence, 0.0), 1.0), CONFIDENCE_DIGITS)
+        return Intent(name=name, confidence=confidence)
 
 
 def _answer_format(names: Iterable[str]) -> AnswerFormat:

@@ -11,7 +11,7 @@ from prosa.application.ports.intent_classifier import (
     IntentClassifier,
 )
 from prosa.domain.errors import ConfigurationError
-from prosa.domain.intent import Intent, IntentCatalog
+from prosa.domain.intent import CONFIDENCE_DIGITS, Intent, IntentCatalog
 
 WEAK_SHARE = 0.1
 """What a pattern that begins with `~` counts, of what it would count otherwise."""
@@ -131,7 +131,8 @@ class RulesIntentClassifier(IntentClassifier):
             words[phrase.intent] += len(phrase.words)
         name = max(sorted(sums, key=self._rank.__getitem__), key=sums.__getitem__)
         share = sums[name] / sum(sums.values())
-        return Intent(name=name, confidence=share * words[name] / (words[name] + 1))
+        confidence = share * words[name] / (words[name] + 1)
+        return Intent(name=name, confidence=round(confidence, CONFIDENCE_DIGITS))
 
 
 def _phrase(intent: str, pattern: str) -> _Phrase:

@@ -11,10 +11,8 @@ from prosa.adapters.sql.loading import (
     behind_tenant,
     history_from,
     history_of,
-    replied,
-    said,
+    messages_of_turn,
     turn_from,
-    turns_with_messages,
 )
 from prosa.adapters.sql.row_mapping import attempt_row, found_of, header_of
 from prosa.adapters.sql.saving import Write, save
@@ -72,15 +70,14 @@ def _select() -> Select[Any]:
         attempts.c.turn_id == turns.c.id,
         attempts.c.number == bindparam("number"),
     )
-    joined = turns_with_messages().join(conversations, of_turn).outerjoin(attempts, of_attempt)
+    joined = turns.join(conversations, of_turn).outerjoin(attempts, of_attempt)
     return (
         select(
             conversations,
             attempts.c.found,
             history_of(conversations),
             *behind_tenant(turns),
-            *behind_tenant(said),
-            *behind_tenant(replied),
+            *messages_of_turn(),
         )
         .select_from(joined)
         .where(turns.c.tenant_id == bindparam("tenant_id"), turns.c.id == bindparam("turn_id"))

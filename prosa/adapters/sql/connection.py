@@ -1,11 +1,12 @@
 """Connections: one for each dialect, by the shortest way to its driver.
 
-SQLAlchemy defines and compiles the statements. On Postgres they run on asyncpg and its pool, which
-costs a quarter of what the same statements cost through SQLAlchemy; SQLite, where a thread does the
-waiting anyway, takes the ordinary way. Connections are in autocommit: each statement is a
+SQLAlchemy defines and compiles the statements. On Postgres they run on asyncpg and its pool,
+which costs a quarter of what the same statements cost through SQLAlchemy; SQLite, where a thread
+does the waiting anyway, takes the ordinary way. Connections are in autocommit: each statement is a
 transaction by itself, unless `transaction` says otherwise.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # an extra
 
 CONNECT_SECONDS = 2
 POOL_SECONDS = 2
-POOL_SIZE = 20
+POOL_SIZE = 32
 SQLITE_BUSY_SECONDS = 5
 
 POSTGRES_SETTINGS = {
@@ -75,36 +76,46 @@ class PostgresConnection(SqlConnection):
 
 
 class PostgresPool(SqlPool):
-    """asyncpg's pool, made when the first connection is asked for."""
+    """asyncpg's pool, with a fair queue in front of it.
+
+    The pool alone lets who comes later take the connection that another was woken for, so that
+    under load some would wait for ever. Who has passed the queue finds a connection free.
+    """
 
     def __init__(self, url: URL) -> None:
         self._url = url
         self._pool: asyncpg.Pool[Any] | None = None
+        self._queue = asyncio.Semaphore(POOL_SIZE)
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[PostgresConnection]:
         """Lend a connection; the pool has seen which ones the server closed."""
-        if self._pool is None:
-            self._pool = self._make()
-            await self._pool
-        # asyncpg makes a task of each timeout: only who has to wait for a connection needs one.
-        waiting = None if self._pool.get_idle_size() else POOL_SECONDS
-        driver = await self._pool.acquire(timeout=waiting)
+        if self._queue.locked():
+            async with asyncio.timeout(POOL_SECONDS):
+                await self._queue.acquire()
+        else:
+            await self._queue.acquire()
         try:
-            yield PostgresConnection(driver)
+            pool = self._pool or await self._made()
+            driver = await pool.acquire()
+            try:
+                yield PostgresConnection(driver)
+            finally:
+                await pool.release(driver)
         finally:
-            await self._pool.release(driver)
+            self._queue.release()
 
     async def close(self) -> None:
         """Close them, also those that are lent."""
         if self._pool is not None:
             self._pool.terminate()
 
-    def _make(self) -> "asyncpg.Pool[Any]":
+    async def _made(self) -> "asyncpg.Pool[Any]":
+        """Make the pool: no connection is opened before it is asked for."""
         import asyncpg  # noqa: PLC0415  an extra, and slow to load
 
         _, options = POSTGRES.vendor.create_connect_args(self._url)
-        return asyncpg.create_pool(
+        pool = asyncpg.create_pool(
             **options,
             min_size=0,
             max_size=POOL_SIZE,
@@ -112,6 +123,9 @@ class PostgresPool(SqlPool):
             timeout=CONNECT_SECONDS,
             server_settings=POSTGRES_SETTINGS,
         )
+        self._pool = pool
+        await pool
+        return pool
 
 
 class SqliteConnection(SqlConnection):

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.dialect import Value, compiled
-from prosa.adapters.sql.loading import behind_tenant, replied, said, turn_from, turns_with_messages
+from prosa.adapters.sql.loading import behind_tenant, messages_of_turn, turn_from
 from prosa.adapters.sql.row_mapping import header_of, message_of
 from prosa.adapters.sql.tables import conversations, messages, turns
 from prosa.application.ports.conversation_reader import (
@@ -108,10 +108,8 @@ _CONVERSATION = select(conversations).where(
     conversations.c.id == bindparam("conversation_id"),
 )
 
-_TURN = (
-    select(*behind_tenant(turns), *behind_tenant(said), *behind_tenant(replied))
-    .select_from(turns_with_messages())
-    .where(turns.c.tenant_id == bindparam("tenant_id"), turns.c.id == bindparam("turn_id"))
+_TURN = select(*behind_tenant(turns), *messages_of_turn()).where(
+    turns.c.tenant_id == bindparam("tenant_id"), turns.c.id == bindparam("turn_id")
 )
 
 

@@ -1,8 +1,8 @@
 """The database: lends connections, and translates what its drivers raise in one place."""
 
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
@@ -27,12 +27,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self.dialect, self._pool = _dialect_and_pool(url)
 
-    @contextlib.asynccontextmanager
-    async def lending(self) -> AsyncIterator[SqlConnection]:
+    def lending(self) -> AbstractAsyncContextManager[SqlConnection]:
         """Lend a connection. Raises StorageUnavailable or VersionConflict for what goes wrong."""
-        with translated():
-            async with self._pool.lend() as connection:
-                yield connection
+        return _Lending(self._pool.lend())
 
     async def check(self) -> None:
         """Prove that it answers and is migrated.
@@ -70,34 +67,69 @@ def _newer(revision: str) -> str:
     )
 
 
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
+class _Lending(AbstractAsyncContextManager[SqlConnection]):
+    """A loan whose errors are translated. What a turn enters are classes: generators cost more."""
+
+    def __init__(self, loan: AbstractAsyncContextManager[SqlConnection]) -> None:
+        self._loan = loan
+
+    async def __aenter__(self) -> SqlConnection:
+        with translated():
+            return await self._loan.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with translated():
+            await self._loan.__aexit__(kind, error, traceback)
+            if error is not None:
+                raise error
+
+
+class translated(AbstractContextManager[None]):  # noqa: N801  named as what a block is
     """Translate whatever a driver raises.
 
     A broken constraint means that somebody else was first: VersionConflict. Anything else is
     StorageUnavailable.
     """
-    try:
-        yield
-    except _driver_errors() as error:
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        """Raise in the error's place what it means."""
+        if error is None or not isinstance(error, _driver_errors()):
+            return
         # The text of a driver's error may hold values of a statement, and with them a message.
         if isinstance(error, IntegrityError) or _state(error).startswith(INTEGRITY):
             raise VersionConflict("somebody else saved the conversation first") from error
-        raise StorageUnavailable(f"the database did not do its part ({_cause(error)})") from error
+        away = isinstance(error, OSError | TimeoutError)
+        what = "cannot be reached, or has no connection free" if away else "refused or failed"
+        raise StorageUnavailable(f"the database {what} ({_cause(error)})") from error
 
 
-@contextlib.contextmanager
-def committing() -> Iterator[None]:
+class committing(AbstractContextManager[None]):  # noqa: N801  as above
     """Tell a failure that wrote nothing from one after which nobody knows.
 
     What the server itself reports was not written. Where the connection broke, it may have been.
     """
-    try:
-        yield
-    except _driver_errors() as error:
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        """Raise CommitUnknown in the place of an error after which nobody knows."""
+        if error is None or not isinstance(error, _driver_errors()):
+            return
         if _state(error) in BROKEN_CONNECTION or isinstance(error, OSError):
             raise CommitUnknown("the connection broke while committing") from error
-        raise
 
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -219,11 +219,8 @@ def turn_row(turn: Turn, tenant_id: TenantId, dialect: SqlDialect) -> Row:
     )
 
 
-def turn_of(values: Sequence[Any], message: Sequence[Any], reply: Sequence[Any]) -> Turn:
-    """From the columns behind the tenant, in their order, and those of its two messages.
-
-    Where there is no reply its values are all None.
-    """
+def turn_of(values: Sequence[Any], message: Sequence[Any], reply: Sequence[Any] | None) -> Turn:
+    """From the columns behind the tenant, in their order, and those of its two messages."""
     return Turn(
         id=TurnId(values[0]),
         conversation_id=ConversationId(values[1]),
@@ -234,7 +231,7 @@ def turn_of(values: Sequence[Any], message: Sequence[Any], reply: Sequence[Any])
         lease_until=as_instant(values[6]),
         caller_waits=bool(values[7]),
         message=message_of(message),
-        reply=None if reply[0] is None else message_of(reply),
+        reply=None if reply is None else message_of(reply),
         intent=None if values[10] is None else Intent(name=values[10], confidence=values[11]),
         error=None
         if values[12] is None

@@ -6,10 +6,12 @@ SQLite has no writing CTEs and no network: there the same writes run one after t
 transaction. Statements are compiled once for each dialect and shape: how many rows go where.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from prosa.adapters.sql.connection import SqlConnection
-from prosa.adapters.sql.dialect import Row, SqlDialect, Value, compiled
+from prosa.adapters.sql.dialect import Row, SqlDialect, compiled
 from prosa.adapters.sql.tables import (
     attempts,
     conversations,
@@ -42,7 +44,7 @@ from prosa.domain.errors import KeyTaken
 Insert = postgresql.Insert | sqlite.Insert
 
 
-class Write(Enum):
+class Write(StrEnum):
     """One kind of write, in the order in which they must run: what is referred to comes first."""
 
     ADD_CONVERSATION = "add_conversation"
@@ -74,10 +76,10 @@ CHANGING_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A compiled write. `order` says which value of the flattened rows stands at each place."""
+    """A compiled write. `arrange` puts the flattened rows in the statement's order."""
 
     sql: str
-    order: tuple[int, ...]
+    arrange: Callable[[Row], Row]
 
 
 async def save(connection: SqlConnection, dialect: SqlDialect, rows: Rows) -> None:
@@ -98,7 +100,7 @@ async def _save_by_one_statement(
     prepared = _one_statement(dialect, shape)
     flat: Row = tuple(chain.from_iterable(chain.from_iterable(rows.values())))
     try:
-        await connection.fetch(prepared.sql, _ordered(flat, prepared))
+        await connection.fetch(prepared.sql, prepared.arrange(flat))
     except Exception as error:
         # By the codes and not by asyncpg's classes: the driver is an extra.
         if getattr(error, "constraint_name", None) == requests.primary_key.name:
@@ -115,7 +117,7 @@ async def _save_in_a_transaction(
         for write, found in rows.items():
             prepared = _single_statement(dialect, write, len(found))
             flat: Row = tuple(chain.from_iterable(found))
-            written = await connection.fetch(prepared.sql, _ordered(flat, prepared))
+            written = await connection.fetch(prepared.sql, prepared.arrange(flat))
             if write is Write.SAVE_CONVERSATION and not written:
                 raise VersionConflict(FIRST)
             if write is Write.CLAIM_KEY and not written:
@@ -125,10 +127,6 @@ async def _save_in_a_transaction(
 def _key_of(rows: Rows) -> str:
     column = requests.c.keys().index("key")
     return str(rows[Write.CLAIM_KEY][0][column])
-
-
-def _ordered(flat: Row, prepared: _Prepared) -> tuple[Value, ...]:
-    return tuple(flat[place] for place in prepared.order)
 
 
 @lru_cache(maxsize=256)
@@ -152,7 +150,7 @@ def _single_statement(dialect: SqlDialect, write: Write, count: int) -> _Prepare
 
 def _prepare(statement: ClauseElement, names: list[str], dialect: SqlDialect) -> _Prepared:
     result = compiled(statement, dialect)
-    return _Prepared(result.sql, tuple(names.index(name) for name in result.names))
+    return _Prepared(result.sql, itemgetter(*map(names.index, result.names)))
 
 
 def _names(write: Write, count: int) -> list[str]:

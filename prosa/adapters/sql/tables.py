@@ -54,7 +54,15 @@ conversations = Table(
     Column("version", Integer, nullable=False),
     Column("running_turn_id", Identifier),
     PrimaryKeyConstraint("tenant_id", "id"),
-    Index(None, "tenant_id", "customer_id", "id"),
+    # Partial, so that nothing but a search for a customer's conversations can be planned to use it.
+    Index(
+        None,
+        "tenant_id",
+        "customer_id",
+        "id",
+        postgresql_where=text("customer_id is not null"),
+        sqlite_where=text("customer_id is not null"),
+    ),
 )
 
 turns = Table(
@@ -104,7 +112,8 @@ messages = Table(
     Column("metadata", Json, nullable=False),
     Column("created_at", Instant, nullable=False),
     PrimaryKeyConstraint("tenant_id", "conversation_id", "sequence"),
-    UniqueConstraint("tenant_id", "id"),
+    # Without the tenant, or a plan made while the table was small could read all of a tenant's.
+    UniqueConstraint("id"),
     ForeignKeyConstraint(
         ["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"]
     ),

@@ -1,6 +1,5 @@
 """Units of work: each load is one statement, and so is the save."""
 
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +17,7 @@ class SqlUnitOfWork(UnitOfWork):
     def __init__(self, database: Database, tenant_id: TenantId) -> None:
         self._database = database
         self._tenant_id = tenant_id
-        self._lent = AsyncExitStack()
+        self._loan = database.lending()
 
     @property
     def conversations(self) -> SqlConversationRepository:
@@ -32,7 +31,7 @@ class SqlUnitOfWork(UnitOfWork):
 
     async def __aenter__(self) -> Self:
         """Take a connection."""
-        self._connection = await self._lent.enter_async_context(self._database.lending())
+        self._connection = await self._loan.__aenter__()
         place = (self._connection, self._database.dialect, self._tenant_id)
         self._conversations = SqlConversationRepository(*place)
         self._requests = SqlRequestLog(*place)
@@ -45,7 +44,8 @@ class SqlUnitOfWork(UnitOfWork):
         traceback: TracebackType | None,
     ) -> None:
         """Give the connection back."""
-        await self._lent.aclose()
+        # Without the error: what the database had to do with it was translated where it happened.
+        await self._loan.__aexit__(None, None, None)
 
     async def commit(self) -> None:
         """Write everything that was gathered, in one save."""

@@ -1,11 +1,16 @@
 """A turn costs the database the same, however long its conversation is."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import Select
 
+from prosa.adapters.sql import loading
 from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.dialect import compiled
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
 from prosa.domain.conversation import Conversation
@@ -129,3 +134,21 @@ async def take_turn(
         resumed.record(replace(attempt, reply=a_reply(), calls=(a_call(),)), at=clock.moment)
         work.conversations.save(resumed)
         await work.commit()
+
+
+@pytest.mark.parametrize("load", [loading._BY_ID, loading._BY_TURN])
+async def test_a_load_planned_on_empty_tables_reads_no_more_than_it_has_to(
+    postgres: Database, load: Select[Any]
+) -> None:
+    statement = compiled(load, postgres.dialect)
+    async with postgres.lending() as connection:
+        for table in ("conversations", "turns", "messages"):
+            await connection.fetch(
+                f"create temp table {table} (like public.{table} including all)", ()
+            )
+        plan = await connection.fetch("explain " + re.sub(r"\$\d+", "'1'", statement.sql), ())
+        for table in ("conversations", "turns", "messages"):
+            await connection.fetch(f"drop table pg_temp.{table}", ())
+    conditions = [line for (line,) in plan if "Index Cond" in line]
+    assert conditions
+    assert all(" AND " in condition for condition in conditions)

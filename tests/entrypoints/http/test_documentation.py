@@ -113,7 +113,7 @@ async def test_the_document_and_its_page_are_served(client: httpx.AsyncClient) -
     assert (await client.get("/openapi.json")).json() == DOCUMENT
     page = await client.get("/docs")
     assert page.status_code == 200
-    assert "/openapi.json" in page.text
+    assert 'read <a href="/openapi.json">the OpenAPI document</a> itself' in page.text
 
 
 async def test_the_page_may_run_its_own_scripts_and_no_other(client: httpx.AsyncClient) -> None:

@@ -45,6 +45,8 @@ def upgrade() -> None:
         "conversations",
         ["tenant_id", "customer_id", "id"],
         unique=False,
+        postgresql_where=sa.text("customer_id is not null"),
+        sqlite_where=sa.text("customer_id is not null"),
     )
     op.create_table(
         "outbox",
@@ -122,7 +124,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint(
             "tenant_id", "conversation_id", "sequence", name=op.f("pk_messages")
         ),
-        sa.UniqueConstraint("tenant_id", "id", name=op.f("uq_messages_tenant_id_id")),
+        sa.UniqueConstraint("id", name=op.f("uq_messages_id")),
     )
     op.create_table(
         "turns",
