@@ -8,18 +8,23 @@ import logging.config
 from typing import Any
 
 
-def log_configuration(level: str) -> dict[str, Any]:
-    """Describe the logging for `logging.config`, and for whoever starts processes of its own."""
+def log_configuration(level: str, *, at_least: str = "NOTSET") -> dict[str, Any]:
+    """Describe the logging for `logging.config`, and for whoever starts processes of its own.
+
+    Nothing below `at_least` is shown, whoever logs it.
+    """
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "level": at_least}
+        },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {"prosa": {"level": level}},
     }
 
 
-def set_up_logging(level: str) -> None:
+def set_up_logging(level: str, *, at_least: str = "NOTSET") -> None:
     """Set up this process's logging."""
-    logging.config.dictConfig(log_configuration(level))
+    logging.config.dictConfig(log_configuration(level, at_least=at_least))

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from prosa.application.accept_turn import CustomerMessage
-from prosa.bootstrap import App, bootstrap
+from prosa.bootstrap import App, bootstrap, naming_database
+from prosa.domain.conversation_header import ConversationStatus
 from prosa.domain.errors import DeadlineExceeded, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, is_identifier
 from prosa.domain.message import Message, Role
@@ -22,6 +24,9 @@ from prosa.settings import Settings
 CHANNEL = "terminal"
 QUIT = frozenset({"/sair", "/quit"})
 SHOWN_ON_RESUMING = 6
+
+_SLASH_WORD = re.compile(r"/\w+(\s|$)")
+"""How a line begins that is for the chat and not for the assistant; a path goes on with a /."""
 
 
 def _conversation_id(text: str) -> str:
@@ -42,11 +47,13 @@ def chat(
 ) -> None:
     """Talk with the assistant in the terminal.
 
-    /sair, /quit or Ctrl-D ends the chat, Ctrl-C the answer that is being given. Where the input is
-    no terminal, each line is a message and only the replies go to standard output.
+    /sair, /quit or Ctrl-D ends the chat, Ctrl-C the answer that is being given; /help lists such
+    words. Where the input is no terminal, each other line is a message and only the replies go to
+    standard output.
     """
     settings = Settings()
-    set_up_logging(settings.log_level)
+    # Whatever is of use to the person is said in the conversation.
+    set_up_logging(settings.log_level, at_least="ERROR")
     conversation_id = ConversationId(conversation) if conversation else None
     with _opened(settings) as (app, runner):
         worked = Chat(app, runner, conversation_id).talk()
@@ -55,14 +62,25 @@ def chat(
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[App, asyncio.Runner]]:
-    """Open the application on an event loop that rests while the person types."""
+    """Open the application on an event loop that rests while the person types.
+
+    Raises ConfigurationError, StorageUnavailable.
+    """
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
         app = runner.run(stack.enter_async_context(bootstrap(settings)))
         try:
+            runner.run(_require_working(app))
             yield app, runner
         finally:
             runner.run(stack.aclose())
+
+
+async def _require_working(app: App) -> None:
+    """Unlike a server, a chat does not wait for a database to come back."""
+    with naming_database(app.settings):
+        for probe in app.probes:
+            await probe.check()
 
 
 class Chat:
@@ -85,8 +103,7 @@ class Chat:
         while (text := self._next_message()) is not None:
             self._answer(text)
         if self._conversation_id is not None:
-            self._terminal.note(self._words.farewell)
-            self._terminal.note(f"prosa chat --conversation {self._conversation_id}", to_copy=True)
+            self._take_leave(self._conversation_id)
         return self._terminal.is_interactive or not self._turn_failed
 
     def _open(self) -> None:
@@ -94,6 +111,21 @@ class Chat:
             self._runner.run(self._show_conversation(self._conversation_id))
         elif self._terminal.is_interactive:
             self._terminal.note(self._words.greeting.format(model=self._model))
+
+    def _take_leave(self, conversation_id: ConversationId) -> None:
+        if self._runner.run(self._is_closed(conversation_id)):
+            self._terminal.note(self._words.closed)
+        else:
+            self._terminal.note(self._words.farewell)
+            self._terminal.note(f"prosa chat --conversation {conversation_id}", to_copy=True)
+
+    async def _is_closed(self, conversation_id: ConversationId) -> bool:
+        """Ask anew: somebody else may have closed it. One that cannot be read counts as open."""
+        with contextlib.suppress(ProsaError):
+            conversations = self._app.conversations
+            header = await conversations.get_conversation(DEFAULT_TENANT, conversation_id)
+            return header.status is ConversationStatus.CLOSED
+        return False
 
     async def _show_conversation(self, conversation_id: ConversationId) -> None:
         """Show how the conversation ended. Raises ConversationNotFound, StorageUnavailable."""
@@ -127,7 +159,9 @@ class Chat:
                 return None
             if text in QUIT:
                 return None
-            if text:
+            if _SLASH_WORD.match(text):
+                self._terminal.note(self._words.help)
+            elif text:
                 return text
 
     def _answer(self, text: str) -> None:

@@ -19,6 +19,8 @@ class ChatWords:
     no_answer: str
     interrupted: str
     farewell: str
+    closed: str
+    help: str
     speakers: dict[Role, str]
 
 
@@ -31,6 +33,8 @@ PORTUGUESE = ChatWords(
     no_answer="A mensagem foi guardada; uma pessoa está cuidando desta conversa.",
     interrupted="Resposta interrompida.",
     farewell="Para continuar esta conversa:",
+    closed="Esta conversa está encerrada.",
+    help="/ajuda ou /help mostra estas palavras; /sair ou /quit encerra.",
     speakers={
         Role.USER: "Você",
         Role.ASSISTANT: "Prosa",
@@ -48,6 +52,8 @@ ENGLISH = ChatWords(
     no_answer="The message is stored; a person is looking after this conversation.",
     interrupted="Answer interrupted.",
     farewell="To go on with this conversation:",
+    closed="This conversation is closed.",
+    help="/help or /ajuda shows these words; /quit or /sair ends the chat.",
     speakers={Role.USER: "You", Role.ASSISTANT: "Prosa", Role.TOOL: "Tool", Role.AGENT: "Agent"},
 )
 

@@ -17,7 +17,7 @@ import typer
 
 from prosa.bootstrap import bootstrap, required_packages
 from prosa.domain.errors import ConfigurationError
-from prosa.entrypoints.cli.in_words import model_in_words
+from prosa.entrypoints.cli.in_words import is_demonstration, model_in_words
 from prosa.entrypoints.logs import log_configuration, set_up_logging
 from prosa.settings import Settings
 
@@ -67,6 +67,15 @@ def http_app() -> "FastAPI":
     return _app(settings, lambda: bootstrap(settings))
 
 
+def http_app_of_a_process() -> "FastAPI":
+    """Make the application for one of several processes.
+
+    A terminal sends Ctrl-C to all of them: they leave it to the first, which tells them to stop.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return http_app()
+
+
 def _app(settings: Settings, open_app: "OpenParts") -> "FastAPI":
     from prosa.entrypoints.http.app import create_app  # noqa: PLC0415 - of an extra
 
@@ -95,11 +104,13 @@ def _serve_here(settings: Settings, listening: socket.socket) -> None:
     """Serve in this process. What cannot be opened is said before anything is served."""
     import uvicorn  # noqa: PLC0415 - as above
 
+    from prosa.entrypoints.cli.stopping import PatientServer  # noqa: PLC0415 - as above
+
     async def run() -> None:
         async with bootstrap(settings) as app:
             opened = _app(settings, lambda: contextlib.nullcontext(app))
-            server = uvicorn.Server(uvicorn.Config(opened, **_options(settings)))
-            _announce(settings, listening)
+            server = PatientServer(uvicorn.Config(opened, **_options(settings)))
+            announce(settings, listening)
             await server.serve(sockets=[listening])
 
     _stop_by_closing()
@@ -112,14 +123,18 @@ def _serve_in_processes(settings: Settings, listening: socket.socket, workers: i
     """Serve in several processes, each of which opens the application by the environment."""
     import uvicorn  # noqa: PLC0415 - as above
     from uvicorn.config import STARTUP_FAILURE  # noqa: PLC0415 - as above
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415 - as above
+
+    from prosa.entrypoints.cli.stopping import PatientProcesses  # noqa: PLC0415 - as above
 
     asyncio.run(_open_once(settings))
     config = uvicorn.Config(
-        f"{__name__}:http_app", factory=True, workers=workers, **_options(settings)
+        f"{__name__}:{http_app_of_a_process.__name__}",
+        factory=True,
+        workers=workers,
+        **_options(settings),
     )
-    supervisor = Multiprocess(config, [listening])
-    _announce(settings, listening)
+    supervisor = PatientProcesses(config, [listening])
+    announce(settings, listening)
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise ConfigurationError("a process that was to serve could not start")
@@ -187,11 +202,13 @@ def _require_safe(settings: Settings, host: str, address: str) -> None:
         )
 
 
-def _announce(settings: Settings, listening: socket.socket) -> None:
+def announce(settings: Settings, listening: socket.socket) -> None:
     """Say what answers where, and what to try."""
     host, port = listening.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    body = json.dumps({"text": EXAMPLES[settings.locale]}, ensure_ascii=False)
+    # Of another language the demonstration weights make nonsense.
+    language = "en" if is_demonstration(settings) else settings.locale
+    body = json.dumps({"text": EXAMPLES[language]}, ensure_ascii=False)
     docs = f" Docs: {address}/docs" if settings.docs else ""
     typer.echo(f"Prosa listens on {address}; {model_in_words(settings)} answers.{docs}")
     typer.echo(

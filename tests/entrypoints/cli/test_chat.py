@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -147,6 +148,38 @@ def test_a_conversation_that_is_not_there_is_one_sentence(prosa: CommandLine) ->
     assert ended.returncode == 1
     assert ended.stdout == ""
     assert ended.stderr == f"prosa: there is no conversation {nowhere}\n"
+
+
+def test_a_closed_conversation_is_not_offered_again(prosa: CommandLine) -> None:
+    conversation = conversation_in(prosa.run("chat", text="Olá!").stderr)
+    with sqlite3.connect(prosa.folder / "prosa.db") as database:
+        database.execute("UPDATE conversations SET status = 'closed'")
+    database.close()
+    ended = prosa.run("chat", "--conversation", conversation, text="Sou eu de novo.")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    refused, farewell = ended.stderr.splitlines()
+    assert refused.startswith("prosa: ")
+    assert farewell == "Esta conversa está encerrada."
+
+
+@pytest.mark.parametrize("word", ["/help", "/ajuda", "/exit", "/quit now"])
+def test_words_for_the_chat_are_not_sent(prosa: CommandLine, word: str) -> None:
+    ended = prosa.run("chat", text=f"{word}\n", PROSA_LOCALE="en")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert ended.stderr == "/help or /ajuda shows these words; /quit or /sair ends the chat.\n"
+
+
+def test_a_path_is_sent(prosa: CommandLine) -> None:
+    assert prosa.run("chat", text="/etc/hosts is empty\n").stdout == f"{REPLY}\n"
+
+
+def test_without_its_database_it_stops_at_once(prosa: CommandLine) -> None:
+    away = "postgresql+asyncpg://u:p@127.0.0.1:9/shop"
+    ended = prosa.run("chat", text="Olá!", PROSA_DATABASE_URL=away)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("prosa: Postgres at 127.0.0.1:9, database shop: ")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_failure_is_one_sentence_and_the_chat_goes_on(prosa: CommandLine) -> None:

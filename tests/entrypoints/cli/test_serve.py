@@ -2,13 +2,17 @@
 
 import re
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
+from prosa.entrypoints.cli.serve import announce
+from prosa.settings import ModelName, Settings
 from tests.entrypoints.cli.running import SECONDS, CommandLine
 
 AWAY = "postgresql+asyncpg://u:p@127.0.0.1:9/shop"
@@ -33,6 +37,20 @@ def stop(server: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM)
     server.send_signal(number)
     _, logged = server.communicate(timeout=SECONDS)
     return server.returncode, logged
+
+
+@contextmanager
+def silent_model() -> Iterator[tuple[socket.socket, dict[str, str]]]:
+    """A model that takes requests and never answers; the settings that name it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(SECONDS)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        yield listening, {"PROSA_MODELS": "openai:silent", "PROSA_OPENAI_BASE_URL": address}
+
+
+def ask_in_vain(client: httpx.Client) -> None:
+    with pytest.raises(httpx.TransportError):
+        client.post("/v1/messages", json={"text": "Olá"})
 
 
 def test_it_answers_and_a_restart_loses_nothing(prosa: CommandLine) -> None:
@@ -67,6 +85,36 @@ def test_it_says_where_it_listens_who_answers_and_what_to_try(prosa: CommandLine
         r"""-d '\{"text": "Olá! Onde está o meu pedido\?"\}'\n""",
         example,
     )
+
+
+def test_what_is_to_try_is_in_a_language_that_the_model_speaks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        for models in ("local", "scripted"):
+            announce(Settings(models=(ModelName(adapter=models),), locale="pt-BR"), listening)
+    examples = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Try: ")]
+    assert "Where is my order?" in examples[0]
+    assert "Onde está o meu pedido?" in examples[1]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_second_interruption_stops_what_runs(prosa: CommandLine, workers: str) -> None:
+    with (
+        silent_model() as (model, variables),
+        serving(prosa, "--workers", workers, **variables) as (server, client),
+    ):
+        asking = threading.Thread(target=ask_in_vain, args=[client])
+        asking.start()
+        with model.accept()[0]:
+            server.send_signal(signal.SIGINT)
+            assert server.stdout is not None
+            server.stdout.readline()  # what to try
+            assert server.stdout.readline() == (
+                "Finishing what runs (at most 30 s); Ctrl-C again to stop now.\n"
+            )
+            assert stop(server, signal.SIGINT) == (130, "")
+        asking.join(SECONDS)
 
 
 def test_it_starts_without_its_database_and_says_so(prosa: CommandLine) -> None:
