@@ -40,8 +40,8 @@ _SILENT = -1
 
 REPEAT_PENALTY = 1.15
 REPEAT_TOKENS = 256
-"""How much less likely a token becomes that was among the last so many. Of five short questions the
-demonstration weights ran four into the limit of tokens without it, and in one trial none with it."""
+"""How much less likely a token becomes that was among the last so many. Of five short questions
+the demonstration weights ran four into the limit of tokens without it, and none with it."""
 
 
 class LlamaCppLanguageModel(LanguageModel):
