@@ -61,11 +61,6 @@ class Turn:
     error: TurnError | None = None
     completed_at: datetime | None = None
 
-    @property
-    def may_run_again(self) -> bool:
-        """Whether it failed in a way that the same key may repair."""
-        return self.error is not None and self.error.retryable
-
     def lease_has_run_out(self, now: datetime) -> bool:
         """Whether its attempt has had its time, so that it must have crashed."""
         return now >= self.lease_until

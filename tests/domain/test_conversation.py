@@ -93,6 +93,10 @@ def sequences(messages: Iterable[Message]) -> list[int]:
 # Starting and restoring
 
 
+def may_run_again(turn: Turn) -> bool:
+    return turn.error is not None and turn.error.retryable
+
+
 def test_a_new_conversation_is_open_empty_and_the_assistants() -> None:
     conversation, _ = opened()
     header = conversation.header
@@ -429,7 +433,7 @@ def test_a_failed_attempt_keeps_what_was_said_and_used() -> None:
 def test_a_failure_that_cannot_be_repaired_is_final() -> None:
     conversation, clock = opened()
     turn = fail(conversation, claim(conversation, clock), clock, retryable=False)
-    assert not turn.may_run_again
+    assert not may_run_again(turn)
 
 
 def test_the_fifth_failure_is_final() -> None:
@@ -438,8 +442,8 @@ def test_the_fifth_failure_is_final() -> None:
     retryable = []
     for _ in range(MAX_FAILURES):
         failed = fail(conversation, turn, clock)
-        retryable.append(failed.may_run_again)
-        if failed.may_run_again:
+        retryable.append(may_run_again(failed))
+        if may_run_again(failed):
             turn = run_again(conversation, failed, clock)
     assert retryable == [True, True, True, True, False]
 
@@ -537,7 +541,7 @@ def test_a_failed_turn_that_runs_again_fails_another_that_crashed() -> None:
     crashed = claim(conversation, clock)
     clock.advance(LEASE_SECONDS)
     turn = run_again(conversation, failed, clock)
-    assert conversation.changes.turns[crashed.id].may_run_again
+    assert may_run_again(conversation.changes.turns[crashed.id])
     assert conversation.header.running_turn_id == turn.id
 
 

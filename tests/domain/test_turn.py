@@ -1,10 +1,9 @@
 """Turns: one message and what came of it."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 from prosa.domain.identifiers import TenantId
-from prosa.domain.turn import LEASE_AFTER_DEADLINE, TurnError
+from prosa.domain.turn import LEASE_AFTER_DEADLINE
 from prosa.testing.builders import TIME_TO_ANSWER, VirtualClock, a_conversation, claim
 
 TENANT = TenantId("acme")
@@ -17,14 +16,6 @@ def test_a_lease_outlives_the_deadline_and_ends_to_the_instant() -> None:
     assert not turn.lease_has_run_out(turn.deadline)
     assert not turn.lease_has_run_out(end - timedelta(microseconds=1))
     assert turn.lease_has_run_out(end)
-
-
-def test_only_a_retryable_failure_may_run_again() -> None:
-    clock = VirtualClock()
-    turn = claim(a_conversation(clock, TENANT), clock)
-    assert not turn.may_run_again
-    assert replace(turn, error=TurnError(code="x", retryable=True)).may_run_again
-    assert not replace(turn, error=TurnError(code="x", retryable=False)).may_run_again
 
 
 def test_an_attempt_says_whose_it_is_and_until_when() -> None:
