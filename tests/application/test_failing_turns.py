@@ -302,7 +302,7 @@ async def test_a_reply_that_was_not_recorded_is_not_made_up() -> None:
 
 
 @pytest.mark.parametrize("written", [True, False])
-async def test_a_claim_of_unknown_outcome_is_looked_up(written: bool) -> None:  # noqa: FBT001
+async def test_a_claim_of_unknown_outcome_is_looked_up(*, written: bool) -> None:
     service = Service()
     service.commits.append(Trouble(error=CommitUnknown("broken off"), written=written))
     if written:
