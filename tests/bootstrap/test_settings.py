@@ -46,7 +46,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        Settings().locale = "en"  # type: ignore[misc]
+        Settings().locale = "en"  # type: ignore[misc] # it is frozen
 
 
 @pytest.mark.parametrize(

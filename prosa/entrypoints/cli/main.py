@@ -14,7 +14,7 @@ def main() -> None:
     """Run a command and exit."""
     try:
         # Only here, so that a missing package becomes a sentence.
-        from prosa.entrypoints.cli.commands import app  # noqa: PLC0415
+        from prosa.entrypoints.cli.commands import app  # noqa: PLC0415 - needs an extra
     except ModuleNotFoundError as error:
         if error.name not in _PACKAGES:
             raise

@@ -61,7 +61,7 @@ class Served:
         )
 
     def ask(self, method: str, address: str, **request: object) -> httpx.Response:
-        return self._runner.run(self._client.request(method, address, **request))  # type: ignore[arg-type]
+        return self._runner.run(self._client.request(method, address, **request))  # type: ignore[arg-type] # what is drawn may be anything
 
     def close(self) -> None:
         self._runner.run(self._client.aclose())
