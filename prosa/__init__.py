@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from prosa.application.ports.conversation_repository import (
         ConversationRepository,
     )
+    from prosa.application.ports.event_bus import (
+        EventBus,
+        EventBusError,
+        PublishedEvent,
+        RefusedEvent,
+    )
+    from prosa.application.ports.expired_turns import (
+        ExpiredTurn,
+        ExpiredTurns,
+    )
     from prosa.application.ports.guardrail import (
         Guardrail,
         GuardrailError,
@@ -45,6 +55,7 @@ if TYPE_CHECKING:
     from prosa.application.ports.language_model import (
         AnswerFormat,
         CallBudget,
+        CircuitOpen,
         ContentFiltered,
         ContextTooLong,
         LanguageModel,
@@ -58,6 +69,12 @@ if TYPE_CHECKING:
         ModelTimedOut,
         ModelUnavailable,
         OnText,
+    )
+    from prosa.application.ports.outbox import (
+        Backlog,
+        FailedEntry,
+        Outbox,
+        OutboxEntry,
     )
     from prosa.application.ports.prompt_catalog import (
         PromptCatalog,
@@ -183,11 +200,13 @@ __all__ = [
     "App",
     "Attempt",
     "AttemptStore",
+    "Backlog",
     "Blocked",
     "Call",
     "CallBudget",
     "CallPurpose",
     "CannedReplies",
+    "CircuitOpen",
     "Classification",
     "ClassificationRequest",
     "Clock",
@@ -209,7 +228,12 @@ __all__ = [
     "CustomerMessage",
     "DeadlineExceeded",
     "Direction",
+    "EventBus",
+    "EventBusError",
     "EventId",
+    "ExpiredTurn",
+    "ExpiredTurns",
+    "FailedEntry",
     "Finding",
     "FinishReason",
     "Guardrail",
@@ -242,6 +266,8 @@ __all__ = [
     "NotFound",
     "OnPiece",
     "OnText",
+    "Outbox",
+    "OutboxEntry",
     "Owner",
     "Page",
     "Part",
@@ -254,7 +280,9 @@ __all__ = [
     "PromptTemplate",
     "ProsaError",
     "Provenance",
+    "PublishedEvent",
     "Redacted",
+    "RefusedEvent",
     "Reply",
     "RequestKey",
     "RequestLog",
@@ -300,6 +328,13 @@ _NAMES = {
         "Page",
     ),
     "prosa.application.ports.conversation_repository": ("ConversationRepository",),
+    "prosa.application.ports.event_bus": (
+        "EventBus",
+        "EventBusError",
+        "PublishedEvent",
+        "RefusedEvent",
+    ),
+    "prosa.application.ports.expired_turns": ("ExpiredTurn", "ExpiredTurns"),
     "prosa.application.ports.guardrail": ("Guardrail", "GuardrailError", "Passage"),
     "prosa.application.ports.intent_classifier": (
         "Classification",
@@ -309,6 +344,7 @@ _NAMES = {
     "prosa.application.ports.language_model": (
         "AnswerFormat",
         "CallBudget",
+        "CircuitOpen",
         "ContentFiltered",
         "ContextTooLong",
         "LanguageModel",
@@ -323,6 +359,7 @@ _NAMES = {
         "ModelUnavailable",
         "OnText",
     ),
+    "prosa.application.ports.outbox": ("Backlog", "FailedEntry", "Outbox", "OutboxEntry"),
     "prosa.application.ports.prompt_catalog": ("PromptCatalog",),
     "prosa.application.ports.request_log": ("LoggedRequest", "RequestKey", "RequestLog"),
     "prosa.application.ports.unit_of_work": (

@@ -22,6 +22,7 @@ ProsaError
 │   │   ├─ ModelUnavailable*
 │   │   ├─ ModelRateLimited*
 │   │   ├─ ModelTimedOut*
+│   │   ├─ CircuitOpen*
 │   │   ├─ ContextTooLong
 │   │   ├─ ContentFiltered
 │   │   ├─ ModelReplyMalformed*
@@ -31,6 +32,7 @@ ProsaError
 │   ├─ StorageUnavailable*
 │   ├─ CommitUnknown*
 │   ├─ VersionConflict*
+│   ├─ EventBusError*
 │   └─ GuardrailError*
 └─ ConfigurationError
 

@@ -107,6 +107,16 @@ class ModelReplyMalformed(LanguageModelError):
     transient: ClassVar[bool] = True
 
 
+class CircuitOpen(LanguageModelError):
+    """It has failed too often of late, so it is not asked. `retry_after`: seconds until it is."""
+
+    transient: ClassVar[bool] = True
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class ContextTooLong(LanguageModelError):
     """Instructions and conversation do not fit in its context."""
 

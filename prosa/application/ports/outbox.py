@@ -1,0 +1,56 @@
+"""The outbox: events that were committed and wait for the bus, of all tenants."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from prosa.application.ports.event_bus import PublishedEvent, RefusedEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEntry:
+    """A waiting event, and how often it was handed over in vain."""
+
+    event: PublishedEvent
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedEntry:
+    """An entry that was not taken: when to try again, or None to park it."""
+
+    refused: RefusedEvent
+    try_again_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What has not reached the bus: how many wait, since when the oldest does, how many parked."""
+
+    waiting: int
+    oldest: datetime | None
+    parked: int
+
+
+class Outbox(Protocol):
+    """Lends entries to one relay at a time. Each method raises StorageUnavailable."""
+
+    async def take(self, *, limit: int, now: datetime, until: datetime) -> tuple[OutboxEntry, ...]:
+        """Take entries that are due, oldest first; nobody else gets them before `until`.
+
+        Of one conversation only the first that is neither published nor parked is due, so that
+        what is taken at once is of as many conversations as entries. An entry that is not settled
+        by `until` is due again.
+        """
+
+    async def settle(
+        self, *, published: Sequence[PublishedEvent], failed: Sequence[FailedEntry], now: datetime
+    ) -> None:
+        """Mark each entry for itself: published, or failed once more, or parked with its reason."""
+
+    async def backlog(self) -> Backlog:
+        """Count what waits and what is parked."""
+
+    async def unpark(self) -> int:
+        """Have the parked entries tried again from the start; returns how many."""
