@@ -11,7 +11,7 @@ from typing import Final, NoReturn, Protocol
 
 import orjson
 
-from benchmarks import history, imports, machine, servers, turns
+from benchmarks import commits, fallback, history, imports, machine, servers, turns
 from benchmarks.children import BenchmarkError
 from benchmarks.options import Options
 
@@ -25,9 +25,15 @@ class Benchmark(Protocol):
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "turns": turns.run,
+    "commits": commits.run,
+    "fallback": fallback.run,
     "history": history.run,
     "imports": imports.run,
 }
+
+
+SKELETON: Final = "cf02e8aa"
+"""The last commit before turns had leases, retries, fallback and a relay."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,6 +59,9 @@ def _arguments() -> argparse.Namespace:
         default=[*servers.ALL],
         help="what turns compares",
     )
+    parser.add_argument(
+        "--against", default=SKELETON, metavar="COMMIT", help="what commits compares with"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in BENCHMARKS]:
@@ -77,6 +86,7 @@ def _measure(arguments: argparse.Namespace, scratch: Path) -> dict[str, object]:
         warm_up=arguments.warm_up,
         rounds=arguments.rounds,
         servers=tuple(servers.ALL[name] for name in dict.fromkeys(arguments.servers)),
+        against=arguments.against,
         scratch=scratch,
     )
     outcomes: dict[str, object] = {}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = Path(__file__).resolve().parents[1]
 _NOT_INHERITED: Final = ("PROSA_", "OPENAI_", "AWS_", "OTEL_", "PYTHON")
 _STOP_SECONDS: Final = 15
 _SHOWN_LINES: Final = 20
@@ -32,7 +32,7 @@ def environment(scratch: Path, settings: Mapping[str, str]) -> dict[str, str]:
     Bytecode is cached in the scratch folder: every run begins alike and leaves nothing behind.
     """
     inherited = {name: text for name, text in os.environ.items() if not _is_left_out(name)}
-    search_path = {"PYTHONPATH": str(_ROOT), "PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
+    search_path = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
     return {**inherited, **search_path, **settings}
 
 

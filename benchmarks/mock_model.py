@@ -16,12 +16,16 @@ import orjson
 import uvloop
 
 MODEL: Final = "mock"
+DEAD: Final = "dead"
+"""A model by this name fails each time, at once."""
+
 REPLY: Final = (
     "Your order left our warehouse this morning and should reach you tomorrow before noon."
 )
 _USAGE: Final = {"prompt_tokens": 64, "completion_tokens": 17, "total_tokens": 81}
 _IDENTITY: Final = {"id": "chatcmpl-benchmark", "created": 1_750_000_000, "model": MODEL}
 _STREAM_ASKED: Final = re.compile(rb'"stream"\s*:\s*true')
+_DEAD_ASKED: Final = re.compile(rb'"model"\s*:\s*"%b"' % DEAD.encode())
 _USAGE_ASKED: Final = re.compile(rb'"include_usage"\s*:\s*true')
 
 
@@ -75,6 +79,9 @@ _STREAM_WITH_USAGE: Final = _stream(usage=True)
 _MODELS: Final = _json(
     b"200 OK", {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "nobody"}]}
 )
+_UNAVAILABLE: Final = _json(
+    b"503 Service Unavailable", {"error": {"message": "it is dead", "type": "server_error"}}
+)
 _NOT_FOUND: Final = _json(
     b"404 Not Found", {"error": {"message": "no such route", "type": "invalid_request_error"}}
 )
@@ -85,6 +92,8 @@ def _answer(url: bytes, body: bytes) -> bytes:
         return _MODELS
     if not url.endswith(b"/chat/completions"):
         return _NOT_FOUND
+    if _DEAD_ASKED.search(body):
+        return _UNAVAILABLE
     if not _STREAM_ASKED.search(body):
         return _COMPLETION
     return _STREAM_WITH_USAGE if _USAGE_ASKED.search(body) else _STREAM

@@ -14,4 +14,6 @@ class Options:
     warm_up: float
     rounds: int
     servers: tuple[Server, ...]
+    against: str
+    """The commit that `commits` compares with."""
     scratch: Path

@@ -68,10 +68,11 @@ class Running:
     child: subprocess.Popen[bytes]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prosa(Server):
-    """Prosa itself, by its own command line."""
+    """Prosa by its own command line: this one, or another one unpacked at `root`."""
 
-    __slots__ = ()
+    root: Path = children.ROOT
 
     def settings(self, place: Place) -> Mapping[str, str]:
         """Give Prosa's own variables."""
@@ -82,6 +83,7 @@ class Prosa(Server):
             "PROSA_MODELS": f"openai:{MODEL}",
             "PROSA_OPENAI_BASE_URL": place.model_url,
             "PROSA_LOG_LEVEL": "WARNING",
+            "PYTHONPATH": str(self.root),
         }
 
 

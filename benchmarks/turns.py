@@ -27,15 +27,16 @@ class Scenario:
     at_least: float
 
 
+AT_ONCE: Final = Scenario(
+    name="at_once",
+    title="model answers at once, 16 connections",
+    latency_ms=0,
+    connections=16,
+    floor=USUAL.name,
+    at_least=0.5,
+)
 SCENARIOS: Final = (
-    Scenario(
-        name="at_once",
-        title="model answers at once, 16 connections",
-        latency_ms=0,
-        connections=16,
-        floor=USUAL.name,
-        at_least=0.5,
-    ),
+    AT_ONCE,
     Scenario(
         name="after_200_ms",
         title="model answers after 200 ms, 256 connections (1,280 turns/s would be perfect)",
@@ -74,21 +75,24 @@ class Outcome:
 def run(options: Options) -> Iterator[tuple[str, Outcome]]:
     """Measure each scenario; each outcome comes with its text."""
     for scenario in SCENARIOS:
-        outcome = _measure(scenario, options)
+        outcome = measure(scenario, options, options.servers)
         yield outcome.show(options.servers), outcome
 
 
-def _measure(scenario: Scenario, options: Options) -> Outcome:
-    rounds: dict[str, list[Round]] = {server.name: [] for server in options.servers}
-    with _places(scenario, options) as places:
+def measure(scenario: Scenario, options: Options, servers: Sequence[Server]) -> Outcome:
+    """Load the servers in turn, round by round."""
+    rounds: dict[str, list[Round]] = {server.name: [] for server in servers}
+    with _places(scenario, options, servers) as places:
         for _ in range(options.rounds):
-            for server in options.servers:
+            for server in servers:
                 rounds[server.name].append(_round(scenario, server, places[server.name], options))
     return Outcome(scenario=scenario, rounds=rounds, ratios=_ratios(scenario, rounds))
 
 
 @contextmanager
-def _places(scenario: Scenario, options: Options) -> Iterator[dict[str, Place]]:
+def _places(
+    scenario: Scenario, options: Options, servers: Sequence[Server]
+) -> Iterator[dict[str, Place]]:
     """Give each server a database of its own in one cluster, prepared."""
     scratch = options.scratch
     with (
@@ -96,7 +100,7 @@ def _places(scenario: Scenario, options: Options) -> Iterator[dict[str, Place]]:
         mock_model(scratch, latency_ms=scenario.latency_ms) as model_url,
     ):
         places = {}
-        for server in options.servers:
+        for server in servers:
             place = Place(
                 scratch=scratch, database_url=cluster.create(server.name), model_url=model_url
             )
@@ -109,13 +113,14 @@ def _round(scenario: Scenario, server: Server, place: Place, options: Options) -
     """Start one server, alone, load it and stop it."""
     with server.running(place) as running:
         before = children.cpu_seconds(running.child)
-        load = _load(scenario, running, options)
+        found = load(scenario, running, options)
         after = children.cpu_seconds(running.child)
     used = None if before is None or after is None else after - before
-    return Round(load=load, cpu_us_per_turn=used and 1e6 * used / load.turns_with_warm_up)
+    return Round(load=found, cpu_us_per_turn=used and 1e6 * used / found.turns_with_warm_up)
 
 
-def _load(scenario: Scenario, running: Running, options: Options) -> Load:
+def load(scenario: Scenario, running: Running, options: Options) -> Load:
+    """Have the load generator play a scenario against a server."""
     arguments = {
         "--port": running.port,
         "--connections": scenario.connections,
@@ -131,12 +136,12 @@ def _load(scenario: Scenario, running: Running, options: Options) -> Load:
 
 
 def _ratios(scenario: Scenario, rounds: dict[str, list[Round]]) -> list[Ratio]:
-    prosa = _speeds(rounds.get(PROSA.name, []))
+    prosa = speeds(rounds.get(PROSA.name, []))
     return [
         Ratio.of(
             f"Prosa / {floor.title}",
             prosa,
-            _speeds(rounds[floor.name]),
+            speeds(rounds[floor.name]),
             at_least=scenario.at_least if floor.name == scenario.floor else None,
         )
         for floor in (USUAL, THIN)
@@ -144,7 +149,8 @@ def _ratios(scenario: Scenario, rounds: dict[str, list[Round]]) -> list[Ratio]:
     ]
 
 
-def _speeds(rounds: Sequence[Round]) -> list[float]:
+def speeds(rounds: Sequence[Round]) -> list[float]:
+    """Give the turns per second of each round."""
     return [one.load.turns_per_second for one in rounds]
 
 
@@ -152,7 +158,7 @@ def _cells(rounds: Sequence[Round]) -> list[str]:
     loads = [one.load for one in rounds]
     cpu = [one.cpu_us_per_turn for one in rounds if one.cpu_us_per_turn is not None]
     return [
-        Spread.of(_speeds(rounds)).show(),
+        Spread.of(speeds(rounds)).show(),
         Spread.of(load.p50_ms for load in loads).show(1),
         Spread.of(load.p95_ms for load in loads).show(1),
         Spread.of(load.p99_ms for load in loads).show(1),
