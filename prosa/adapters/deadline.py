@@ -10,8 +10,8 @@ from prosa.domain.identifiers import Clock
 
 
 @asynccontextmanager
-async def answering_by(deadline: datetime, clock: Clock) -> AsyncIterator[None]:
-    """Bound the whole of a model's answer, its stream included.
+async def answering_by(deadline: datetime, clock: Clock) -> AsyncIterator[asyncio.Timeout]:
+    """Bound the whole of a model's answer, its stream included; gives the limit, to lift it.
 
     Raises ModelTimedOut when the deadline comes, at once where it has passed. Being cancelled by
     the caller stays CancelledError, and a TimeoutError of something else stays what it is.
@@ -21,7 +21,7 @@ async def answering_by(deadline: datetime, clock: Clock) -> AsyncIterator[None]:
         raise ModelTimedOut("the deadline had passed before the model was asked")
     try:
         async with asyncio.timeout(remaining) as limit:
-            yield
+            yield limit
     except TimeoutError as error:
         if not limit.expired():
             raise

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from prosa.domain.content import Part, Text, ToolCall, ToolResult
 from prosa.domain.message import Message, Role, Utterance
@@ -13,6 +13,8 @@ CHARACTERS_PER_TOKEN = 3
 
 TOKENS_PER_MESSAGE = 4
 """What a chat format adds around a message."""
+
+_Said = TypeVar("_Said", Message, Utterance)
 
 
 def estimate_tokens(text: str) -> int:
@@ -43,26 +45,42 @@ class ContextWindow:
         guardrail or content filter refused is never shown again. With `alternating`, messages of
         one role that follow each other are merged, for providers that forbid them.
         """
-        taken: list[list[Message]] = []
-        for exchange in reversed(_exchanges(history)):
-            if _was_refused(exchange):
-                continue
-            tokens -= sum(_tokens_of(message) for message in exchange)
-            messages -= len(exchange)
-            if taken and (tokens < 0 or messages < 0):
-                break
-            taken.append(exchange)
+        exchanges = [each for each in _exchanges(history) if not _was_refused(each)]
         shown = [
             Utterance(role=_role_shown(message.role), parts=message.parts)
-            for exchange in reversed(taken)
-            for message in exchange
+            for message in _newest(exchanges, tokens, messages)
         ]
         return cls(utterances=tuple(_merged(shown) if alternating else shown))
 
 
-def _exchanges(history: Sequence[Message]) -> list[list[Message]]:
+def estimate_tokens_of(utterances: Iterable[Utterance]) -> int:
+    """Estimate how many tokens utterances take, on the safe side."""
+    return sum(map(_tokens_of, utterances))
+
+
+def without_oldest(utterances: Sequence[Utterance], *, tokens: int) -> tuple[Utterance, ...]:
+    """Drop the oldest exchanges until the rest is estimated to fit in `tokens`.
+
+    The newest exchange stays, whatever it takes.
+    """
+    return tuple(_newest(_exchanges(utterances), tokens, len(utterances)))
+
+
+def _newest(exchanges: Sequence[list[_Said]], tokens: int, messages: int) -> list[_Said]:
+    """Take the newest exchanges that fit, oldest first; the newest one in any case."""
+    taken: list[list[_Said]] = []
+    for exchange in reversed(exchanges):
+        tokens -= sum(map(_tokens_of, exchange))
+        messages -= len(exchange)
+        if taken and (tokens < 0 or messages < 0):
+            break
+        taken.append(exchange)
+    return [said for exchange in reversed(taken) for said in exchange]
+
+
+def _exchanges(history: Sequence[_Said]) -> list[list[_Said]]:
     """Cut the history before each customer's message; what stands before the first is left out."""
-    exchanges: list[list[Message]] = []
+    exchanges: list[list[_Said]] = []
     for message in history:
         if message.role is Role.USER:
             exchanges.append([message])
@@ -79,7 +97,7 @@ def _was_refused(exchange: Sequence[Message]) -> bool:
     )
 
 
-def _tokens_of(message: Message) -> int:
+def _tokens_of(message: Message | Utterance) -> int:
     return TOKENS_PER_MESSAGE + sum(estimate_tokens(_characters(part)) for part in message.parts)
 
 

@@ -84,14 +84,26 @@ class CannedReplies:
 
     refused: str
     """In place of an answer to, or by, something that a guardrail or content filter blocked."""
+    unavailable: str
+    """In place of an answer where no model is there to give one."""
 
 
 def refusal(text: str) -> Reply:
     """Make the platform's own reply where nothing else may be said."""
+    return _canned(text, FinishReason.CONTENT_FILTER, degraded=False)
+
+
+def apology(text: str) -> Reply:
+    """Make the platform's own reply where no model could answer."""
+    return _canned(text, FinishReason.STOP, degraded=True)
+
+
+def _canned(text: str, finish_reason: FinishReason, *, degraded: bool) -> Reply:
     return Reply(
         parts=(Text(text=text),),
-        finish_reason=FinishReason.CONTENT_FILTER,
+        finish_reason=finish_reason,
         provider="prosa",
         model="canned_reply",
         usage=TokenUsage(),
+        degraded=degraded,
     )

@@ -7,6 +7,7 @@ every message through type transforms, 2.3 ms for six messages and 130 ms for a 
 
 import asyncio
 import re
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
@@ -105,7 +106,10 @@ class OpenAILanguageModel(LanguageModel):
         self._clock = clock
         self._api_key = api_key
         self._compatible = base_url is not None
-        self._url = _completions_of(OPENAI_URL if base_url is None else base_url)
+        url = _completions_of(OPENAI_URL if base_url is None else base_url)
+        self._password = _basic(url)
+        # Left in the address, the libraries below would each send it in a way of its own, and fail.
+        self._url = url.copy_with(username=None, password=None)
         self._http = DefaultAioHttpClient(
             limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=IDLE_SECONDS),
             # A conversation goes where the settings say, and nowhere else.
@@ -161,7 +165,7 @@ class OpenAILanguageModel(LanguageModel):
 
     async def _headers(self) -> Mapping[str, str]:
         if self._api_key is None:
-            return _HEADERS
+            return {**_HEADERS, **self._password}
         key = await self._api_key()
         if not (key and key.isascii() and key.isprintable()):
             raise ModelMisconfigured(f"the API key of {self.name} is empty or has odd characters")
@@ -259,6 +263,14 @@ def _completions_of(base_url: str) -> httpx2.URL:
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigurationError(f"the base URL {base_url!r} is not an http:// or https:// address")
     return url
+
+
+def _basic(url: httpx2.URL) -> Mapping[str, str]:
+    """Write the user and password of an address as a header; a key takes their place."""
+    if not url.userinfo:
+        return {}
+    credentials = b64encode(f"{url.username}:{url.password}".encode()).decode()
+    return {"Authorization": f"Basic {credentials}"}
 
 
 def _json_or_none(body: bytes) -> object:

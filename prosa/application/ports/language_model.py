@@ -25,9 +25,13 @@ class CallBudget:
 
     def spend(self) -> None:
         """Take one call. Raises ModelUnavailable where none is left."""
+        self.require()
+        self.remaining -= 1
+
+    def require(self) -> None:
+        """Take nothing. Raises ModelUnavailable where no call is left."""
         if self.remaining == 0:
             raise ModelUnavailable("this attempt has made all the calls that it may make")
-        self.remaining -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,11 @@ class AnswerFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """What a model is asked. Each adapter spends one call of `budget` per request it sends."""
+    """What a model is asked. Each adapter spends one call of `budget` per request it sends.
+
+    `first_text_by` and `start_by` are set for wrappers where a chain of models shares the time: by
+    when a streamed answer has to begin, and after when no call may start.
+    """
 
     tenant_id: TenantId
     instructions: str
@@ -50,6 +58,8 @@ class ModelRequest:
     temperature: float
     budget: CallBudget = field(default_factory=CallBudget)
     answer_format: AnswerFormat | None = None
+    first_text_by: datetime | None = None
+    start_by: datetime | None = None
 
 
 class LanguageModel(Protocol):

@@ -10,7 +10,9 @@ from prosa.domain.errors import ConfigurationError
 
 @pytest.mark.parametrize(("locale", "word"), [("pt-BR", "Desculpe"), ("en", "Sorry")])
 def test_a_locale_has_its_sentences(locale: str, word: str) -> None:
-    assert load_canned_replies(locale).refused.startswith(word)
+    sentences = load_canned_replies(locale)
+    assert sentences.refused.startswith(word)
+    assert sentences.unavailable.startswith(word)
 
 
 @pytest.mark.parametrize("locale", ["fr", "pt", "PT-BR", ""])
@@ -22,8 +24,8 @@ def test_an_unknown_locale_is_refused_with_those_that_are_known(locale: str) -> 
 
 def test_sentences_may_come_from_a_file_of_one_s_own(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text('[es]\nrefused = "Lo siento."', encoding="utf-8")
-    assert load_canned_replies("es", file).refused == "Lo siento."
+    file.write_text('[es]\nrefused = "No."\nunavailable = "Lo siento."', encoding="utf-8")
+    assert load_canned_replies("es", file).unavailable == "Lo siento."
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,8 @@ def test_sentences_may_come_from_a_file_of_one_s_own(tmp_path: Path) -> None:
         (b"[en]", "has no sentence 'refused' for locale 'en'"),
         (b"[en]\nrefused = 1", "has no sentence 'refused'"),
         (b"[en]\nrefused = ' '", "has no sentence 'refused'"),
-        (b"[en]\nrefused = 'No.'\nbusy = 'x'", "unknown sentences: busy"),
+        (b"[en]\nrefused = 'No.'", "has no sentence 'unavailable'"),
+        (b"[en]\nrefused = 'No.'\nunavailable = 'Sorry.'\nbusy = 'x'", "unknown sentences: busy"),
         (b"en = 1", "has no locale 'en'"),
         (b"[en", "cannot read"),
         (b"\xff", "cannot read"),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -32,10 +32,11 @@ class Received:
 
 
 class Provider:
-    """Gives the answers in `answers`, one a request, then good ones."""
+    """Gives the answers in `answers`, one a request, then what `otherwise` says: good ones."""
 
     def __init__(self) -> None:
-        self.answers: deque[Sequence[Step]] = deque()
+        self.answers: deque[Iterable[Step]] = deque()
+        self.otherwise: Callable[[Received], Iterable[Step]] = self._good
         self.requests: list[Received] = []
         self.asked = asyncio.Event()
         self.left = asyncio.Event()
@@ -60,7 +61,7 @@ class Provider:
         received = await _received(reader)
         self.requests.append(received)
         self.asked.set()
-        steps = self.answers.popleft() if self.answers else (self.delay, good_answer(received))
+        steps = self.answers.popleft() if self.answers else self.otherwise(received)
         for step in steps:
             if step is CLOSE:
                 return False
@@ -74,6 +75,9 @@ class Provider:
             else:
                 await asyncio.sleep(step)
         return True
+
+    def _good(self, received: Received) -> Iterable[Step]:
+        return (self.delay, good_answer(received))
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import gzip
 import socket
 import time
 import traceback
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -168,6 +169,18 @@ class TestWhatIsSent:
         sent = [request.headers["authorization"] for request in provider.requests]
         assert sent == ["Bearer first", "Bearer second"]
         await model.aclose()
+
+    async def test_user_and_password_of_an_address_are_sent_unless_there_is_a_key(
+        self, provider: Provider
+    ) -> None:
+        provider.url = provider.url.replace("//", "//ana:a%20b@")
+        sent = []
+        for key in (None, api_key):
+            model = openai_model(provider, key=key)
+            await model.generate(model_request())
+            await model.aclose()
+            sent.append(provider.requests[-1].headers["authorization"])
+        assert sent == [f"Basic {b64encode(b'ana:a b').decode()}", f"Bearer {KEY}"]
 
     async def test_another_server_gets_no_key_and_nothing_else_from_the_environment(
         self, provider: Provider, monkeypatch: pytest.MonkeyPatch

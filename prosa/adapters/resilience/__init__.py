@@ -1,0 +1,1 @@
+"""Retry, circuit breaker and fallback around any language model."""
