@@ -1,19 +1,26 @@
 """The published event format: CloudEvents 1.0, shared by the outbox and the bus.
 
-Stored whole when the event happens, so that an old event is never decoded by newer code. Source:
+Stored whole when the event happens, so that an old event is never decoded by newer code. What is
+in an event is described in event_schemas.py, for whoever reads it. Source:
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from prosa.application.ports.event_bus import PublishedEvent
 from prosa.domain import events
+from prosa.domain.identifiers import EventId, NewHex
 from prosa.domain.intent import Intent
 from prosa.domain.reply import Provenance
 
 SOURCE = "prosa.conversations"
+MODELS_SOURCE = "prosa.language_models"
+BREAKER_MOVED = "language_model.breaker.moved.v1"
+SCHEMA = "urn:prosa:event:"
+"""What the name of a schema begins with; the event's type follows. A name, and no address."""
 
 _TYPES: dict[type[events.Event], str] = {
     events.ConversationStarted: "conversation.started.v1",
@@ -31,18 +38,19 @@ def type_of(event: events.Event) -> str:
 
 def envelope_of(event: events.Event) -> str:
     """Render the whole CloudEvents object as JSON: identifiers and facts, never what was said."""
-    moment = event.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
+    kind = type_of(event)
     return orjson.dumps(
         {
             "specversion": "1.0",
             "id": event.id,
             "source": SOURCE,
-            "type": type_of(event),
+            "type": kind,
             "subject": event.conversation_id,
-            "time": moment.replace("+00:00", "Z"),
+            "time": _written(event.occurred_at),
             "datacontenttype": "application/json",
+            "dataschema": f"{SCHEMA}{kind}",
             "tenantid": event.tenant_id,
-            "correlationid": getattr(event, "turn_id", event.conversation_id),
+            **_links_of(event),
             "data": {
                 "conversation_id": event.conversation_id,
                 "sequence": event.sequence,
@@ -50,6 +58,15 @@ def envelope_of(event: events.Event) -> str:
             },
         }
     ).decode()
+
+
+def _links_of(event: events.Event) -> dict[str, str]:
+    """Say what it belongs to; and of a turn, which message it was that caused it."""
+    match event:
+        case events.TurnStarted() | events.TurnCompleted() | events.TurnFailed():
+            return {"correlationid": event.turn_id, "causationid": event.message_id}
+        case _:
+            return {"correlationid": event.conversation_id}
 
 
 def _data_of(event: events.Event) -> dict[str, Any]:
@@ -100,3 +117,27 @@ def _provenance_of(provenance: Provenance | None) -> dict[str, Any] | None:
             "output_tokens": provenance.usage.output_tokens,
         },
     }
+
+
+def breaker_moved_event(
+    *, new_hex: NewHex, model: str, before: str, after: str, at: datetime
+) -> PublishedEvent:
+    """Make the event that a model's breaker moved. It belongs to no tenant and no conversation."""
+    event_id = EventId(f"evt_{new_hex()}")
+    envelope = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": MODELS_SOURCE,
+        "type": BREAKER_MOVED,
+        "subject": model,
+        "time": _written(at),
+        "datacontenttype": "application/json",
+        "dataschema": f"{SCHEMA}{BREAKER_MOVED}",
+        "data": {"model": model, "before": before, "after": after},
+    }
+    return PublishedEvent(id=event_id, type=BREAKER_MOVED, envelope=orjson.dumps(envelope).decode())
+
+
+def _written(moment: datetime) -> str:
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")

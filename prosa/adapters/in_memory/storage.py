@@ -1,14 +1,32 @@
 """What the in-memory adapters share: the committed state of all tenants."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
 from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.events import Event
-from prosa.domain.identifiers import ConversationId, TenantId, TurnId
+from prosa.domain.identifiers import ConversationId, EventId, TenantId, TurnId
 from prosa.domain.message import Message
 from prosa.domain.turn import Attempt, Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaying:
+    """How far an event has come on its way to the bus."""
+
+    tries: int = 0
+    next_try_at: datetime | None = None
+    published_at: datetime | None = None
+    parked_at: datetime | None = None
+    last_error: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is neither published nor parked."""
+        return self.published_at is None and self.parked_at is None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,7 +46,21 @@ class InMemoryStorage:
 
     def __init__(self) -> None:
         self._tenants: defaultdict[TenantId, TenantState] = defaultdict(TenantState)
+        self.relaying: defaultdict[EventId, Relaying] = defaultdict(Relaying)
+        """What has become of each event, of all tenants."""
 
     def of(self, tenant_id: TenantId) -> TenantState:
         """Get a tenant's state; one never heard of has an empty one."""
         return self._tenants[tenant_id]
+
+    def all_turns(self) -> Iterable[tuple[TenantId, Turn]]:
+        """Go through every tenant's committed turns."""
+        return (
+            (tenant_id, turn)
+            for tenant_id, state in self._tenants.items()
+            for turn in state.turns.values()
+        )
+
+    def all_events(self) -> Iterable[Event]:
+        """Go through every tenant's committed events."""
+        return (event for state in self._tenants.values() for event in state.events)

@@ -1,12 +1,13 @@
 """Units of work: each load is one statement, and so is the save."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from prosa.adapters.sql.conversation_repository import SqlConversationRepository
 from prosa.adapters.sql.database import Database, committing, translated
 from prosa.adapters.sql.request_log import SqlRequestLog
-from prosa.adapters.sql.saving import save
+from prosa.adapters.sql.saving import Write, save
 from prosa.application.ports.unit_of_work import UnitOfWork
 from prosa.domain.identifiers import TenantId
 
@@ -14,9 +15,16 @@ from prosa.domain.identifiers import TenantId
 class SqlUnitOfWork(UnitOfWork):
     """Holds a connection, and no transaction: what is written is one transaction by itself."""
 
-    def __init__(self, database: Database, tenant_id: TenantId) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tenant_id: TenantId,
+        on_events: Callable[[], None] | None = None,
+    ) -> None:
+        """`on_events` is called after a commit that put events into the outbox; it may not wait."""
         self._database = database
         self._tenant_id = tenant_id
+        self._on_events = on_events
         self._loan = database.lending()
 
     @property
@@ -52,3 +60,5 @@ class SqlUnitOfWork(UnitOfWork):
         rows = {**self._conversations.rows(), **self._requests.rows()}
         with translated(), committing():
             await save(self._connection, self._database.dialect, rows)
+        if self._on_events and rows.get(Write.ADD_EVENTS):
+            self._on_events()

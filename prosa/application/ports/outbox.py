@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Protocol
 
 from prosa.application.ports.event_bus import PublishedEvent, RefusedEvent
+from prosa.domain.identifiers import EventId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """A waiting event, and how often it was handed over in vain."""
+    """A waiting event, and how often the bus has refused it."""
 
     event: PublishedEvent
     tries: int
@@ -18,9 +19,10 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedEntry:
-    """An entry that was not taken: when to try again, or None to park it."""
+    """An entry that was not taken: how often by now, and when to try again or None to park it."""
 
     refused: RefusedEvent
+    tries: int
     try_again_at: datetime | None
 
 
@@ -39,15 +41,15 @@ class Outbox(Protocol):
     async def take(self, *, limit: int, now: datetime, until: datetime) -> tuple[OutboxEntry, ...]:
         """Take entries that are due, oldest first; nobody else gets them before `until`.
 
-        Of one conversation only the first that is neither published nor parked is due, so that
-        what is taken at once is of as many conversations as entries. An entry that is not settled
-        by `until` is due again.
+        An entry is due where the one before it in its conversation is published or parked. What
+        is taken at once is therefore of as many conversations as entries, but for those that were
+        parked and overtaken. An entry that is not settled by `until` is due again.
         """
 
     async def settle(
-        self, *, published: Sequence[PublishedEvent], failed: Sequence[FailedEntry], now: datetime
+        self, *, published: Sequence[EventId], failed: Sequence[FailedEntry], now: datetime
     ) -> None:
-        """Mark each entry for itself: published, or failed once more, or parked with its reason."""
+        """Mark each entry for itself; what is published stays so, whoever says otherwise later."""
 
     async def backlog(self) -> Backlog:
         """Count what waits and what is parked."""

@@ -1,0 +1,89 @@
+"""Writes docs/events.md and the JSON Schemas beside this file: `make docs`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prosa.adapters.event_schemas import EVENTS, json_schema
+
+DOCS = Path(__file__).parents[1]
+INTRODUCTION = Path(__file__).with_name("introduction.md")
+
+Schema = Mapping[str, Any]
+
+
+def main() -> None:
+    """Write every file."""
+    for path, text in files():
+        path.write_text(text, encoding="utf-8")
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Give each file with its text."""
+    schemas = {kind: json_schema(kind) for kind in EVENTS}
+    for kind, schema in schemas.items():
+        text = json.dumps(schema, ensure_ascii=False, indent=2)
+        yield DOCS / "events" / f"{kind}.json", f"{text}\n"
+    chapters = [chapter(kind, schema) for kind, schema in schemas.items()]
+    yield DOCS / "events.md", "\n".join([INTRODUCTION.read_text(encoding="utf-8"), *chapters])
+
+
+def chapter(kind: str, schema: Schema) -> str:
+    """Describe the events of one type: what is fixed, then what is not."""
+    found = list(fields(schema, schema))
+    fixed = [f"`{name}` is `{one['const']}`" for name, one in found if "const" in one]
+    rows = [row(name, one, schema) for name, one in found if "const" not in one and name != "data"]
+    lines = [
+        f"### `{kind}`",
+        "",
+        " ".join(schema["description"].split()),
+        f"[Its schema](events/{kind}.json) in full.",
+        "",
+        "Always: " + ", ".join(fixed) + ".",
+        "",
+        "| field | type | what it is |",
+        "|---|---|---|",
+        *rows,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def fields(part: Schema, whole: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
+    """Go through an object's fields and those of the objects in it, by their dotted names."""
+    for name, one in part["properties"].items():
+        yield f"{prefix}{name}", one
+        inner = resolved(one, whole)
+        if "properties" in inner:
+            yield from fields(inner, whole, f"{prefix}{name}.")
+
+
+def resolved(field: Schema, whole: Schema) -> Schema:
+    """Follow a reference, also that of a field which may be null."""
+    choices = [choice for choice in field.get("anyOf", [field]) if choice.get("type") != "null"]
+    reference = choices[0].get("$ref")
+    found: Schema = whole["$defs"][reference.rpartition("/")[2]] if reference else choices[0]
+    return found
+
+
+def row(name: str, field: Schema, whole: Schema) -> str:
+    """Write a field's row of the table."""
+    inner = resolved(field, whole)
+    type_ = inner["type"]
+    if {"type": "null"} in field.get("anyOf", ()):
+        type_ += " or null"
+    if name not in whole["required"] and "." not in name:
+        type_ += ", or absent"
+    return f"| `{name}` | {type_} | {meaning(field, inner)} |"
+
+
+def meaning(field: Schema, inner: Schema) -> str:
+    """Say what a field is: in words, and by what it may be."""
+    words = [field.get("description", inner.get("description", ""))]
+    if "enum" in inner:
+        words.append("One of " + ", ".join(f"`{value}`" for value in inner["enum"]) + ".")
+    return " ".join(" ".join(words).split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`prosa relay`: carries events from the outbox to the bus."""
+
+import asyncio
+import json
+import signal
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from prosa.application.relay_outbox import Relayed
+from prosa.bootstrap import Chore, EventRelay, naming_database, open_relay
+from prosa.entrypoints.logs import set_up_logging
+from prosa.entrypoints.loops import doing
+from prosa.settings import Settings
+
+SECONDS_BETWEEN = 2.0
+
+
+def relay(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is due any more.")] = False,
+    parked: Annotated[
+        bool, typer.Option("--parked", help="Try the parked events again, too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Carry events from the outbox to the bus, until Ctrl-C.
+
+    `prosa serve` does so as well; several may. With --once it exits with 0 where the bus took
+    everything, else with 1.
+    """
+    settings = Settings()
+    set_up_logging(settings.log_level)
+    relayed = asyncio.run(_relay(settings, once=once, parked=parked, quiet=as_json))
+    typer.echo(json.dumps(asdict(relayed)) if as_json else _told(relayed))
+    raise typer.Exit(1 if once and (relayed.failed or relayed.parked) else 0)
+
+
+async def _relay(settings: Settings, *, once: bool, parked: bool, quiet: bool) -> Relayed:
+    async with open_relay(settings) as opened:
+        if parked:
+            unparked = await opened.outbox.unpark()
+            _say(f"{_events(unparked)} parked before: tried again.", quiet=quiet)
+        stopped = _stop_by_signal()
+        if once:
+            with naming_database(settings):
+                return await _until_done(opened, stopped)
+        _say(
+            f"Relaying events of {settings.database_place} to {settings.event_bus}; "
+            "Ctrl-C ends it.",
+            quiet=quiet,
+        )
+        return await _until_stopped(opened, stopped)
+
+
+def _stop_by_signal() -> asyncio.Event:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def _until_done(opened: EventRelay, stopped: asyncio.Event) -> Relayed:
+    relayed = Relayed()
+    while not stopped.is_set() and (batch := await opened.relay_outbox.relay_batch()).taken:
+        relayed += batch
+    return relayed
+
+
+async def _until_stopped(opened: EventRelay, stopped: asyncio.Event) -> Relayed:
+    relayed = Relayed()
+
+    async def work() -> bool:
+        nonlocal relayed
+        batch = await opened.relay_outbox.relay_batch()
+        relayed += batch
+        return batch.taken > 0
+
+    chore = Chore(name=opened.chore.name, work=work, every_seconds=SECONDS_BETWEEN)
+    async with doing([chore]):
+        await stopped.wait()
+    return relayed
+
+
+def _say(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(text)
+
+
+def _told(relayed: Relayed) -> str:
+    if not relayed.taken:
+        return "No event was due."
+    told = f"Published {_events(relayed.published)}."
+    if relayed.failed:
+        told += f" The bus refused {_events(relayed.failed)}: tried again later."
+    if relayed.parked:
+        told += f" Parked {_events(relayed.parked)}: the log says why; see --parked."
+    return told
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
