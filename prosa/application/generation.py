@@ -1,6 +1,7 @@
 """One generation: asks the model, has the guardrail screen the reply, and keeps what was found.
 
-The reply is cut into pieces; each is screened, and released where it may pass. What was found is
+The reply is cut into pieces; each is screened, and released where it may pass. Whatever becomes of
+them, the text that was released is cut again into the very pieces that were. What was found is
 there also where it breaks off, so that nothing that was paid or said is forgotten.
 """
 
@@ -17,7 +18,7 @@ from prosa.application.ports.language_model import (
 )
 from prosa.domain.content import Text, text_of
 from prosa.domain.reply import Call, CallPurpose, Reply, refusal
-from prosa.domain.sentences import SentenceSplitter, split
+from prosa.domain.sentences import SentenceSplitter
 from prosa.domain.turn import Attempt
 from prosa.domain.verdict import Allowed, Blocked, Direction, Finding, Redacted, findings_of
 
@@ -38,6 +39,7 @@ class Generation:
         self._guardrail = guardrail
         self._on_piece = on_piece
         self._splitter = SentenceSplitter()
+        self._recut: SentenceSplitter | None = None
         self._released: list[str] = []
         self._findings: tuple[Finding, ...] = ()
         self._calls: tuple[Call, ...] = ()
@@ -55,12 +57,13 @@ class Generation:
             await self._push(text_of(answer.parts))
         for piece in self._splitter.finish():
             await self._screen(piece)
+        await self._release_rest()
         return replace(answer, parts=(Text(text="".join(self._released)),))
 
     async def refuse(self, sentence: str) -> Reply:
         """Release the safe sentence behind what was released before; it needs no screening."""
-        for piece in split(sentence):
-            await self._release(piece)
+        await self._release_other(sentence)
+        await self._release_rest()
         return refusal("".join(self._released))
 
     def found(self, attempt: Attempt) -> Attempt:
@@ -91,13 +94,32 @@ class Generation:
             case Allowed():
                 await self._release(piece)
             case Redacted(text=text):
-                await self._release(text)
+                await self._release_other(text)
             case Blocked():
                 raise ReplyBlockedError
             case _:
                 assert_never(verdict)
 
     async def _release(self, piece: str) -> None:
+        """Release a piece as it was cut, but behind other words as the two are cut together."""
+        if self._recut is None:
+            await self._say(piece)
+        else:
+            await self._release_other(piece)
+
+    async def _release_other(self, text: str) -> None:
+        """Release words in a piece's place; from here on, what is released is cut anew."""
+        if self._recut is None:
+            self._recut = SentenceSplitter(continuing=bool(self._released))
+        for piece in self._recut.push(text):
+            await self._say(piece)
+
+    async def _release_rest(self) -> None:
+        if self._recut is not None:
+            for piece in self._recut.finish():
+                await self._say(piece)
+
+    async def _say(self, piece: str) -> None:
         self._released.append(piece)
         if self._on_piece is not None:
             await self._on_piece(piece)

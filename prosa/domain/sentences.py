@@ -1,27 +1,35 @@
-"""Where a reply may be cut for release: stable for every prefix.
+"""Where a reply may be cut for release: stable for every prefix, and for whatever follows.
 
-A released piece ends with a sentence, or, in a long sentence, with the last blank before
-`MAX_PIECE_CHARACTERS`. Where a cut falls depends only on the text up to a few characters behind
-it, so a reply that arrives in drips is cut exactly as the whole text would be.
+A released piece ends with a sentence, or, in a long sentence, with the first blank behind
+`LONG_PIECE_CHARACTERS`. Where a cut falls depends only on the piece itself and on there being more
+behind its blank. So a reply that arrives in drips is cut exactly as the whole text would be, and
+pieces that are out stay as they are even where what was to follow is replaced.
 """
 
 import re
 
-MAX_PIECE_CHARACTERS = 120
-"""A piece is cut at the last blank before this length where no sentence ends sooner."""
+LONG_PIECE_CHARACTERS = 100
+"""A piece that is longer is cut at its next blank, where no sentence ended sooner."""
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*]*\s+(?=\S)|\n+\s*(?=\S)")
 _BLANK = re.compile(r"\s+(?=\S)")
 
 
 class SentenceSplitter:
-    """Cuts a growing text into pieces; the pieces joined are the text."""
+    """Cuts a growing text into pieces; the pieces joined are the text.
 
-    def __init__(self) -> None:
+    Where pieces are out already (`continuing`), white space that would have belonged to the last of
+    them is dropped.
+    """
+
+    def __init__(self, *, continuing: bool = False) -> None:
+        self._continuing = continuing
         self._rest = ""
 
     def push(self, text: str) -> list[str]:
         """Add text and take the pieces that are complete now."""
+        if self._continuing and not self._rest:
+            text = text.lstrip()
         self._rest += text
         pieces: list[str] = []
         while cut := _first_cut(self._rest):
@@ -42,18 +50,10 @@ def split(text: str) -> list[str]:
 
 
 def _first_cut(text: str) -> int:
-    """Find where the first piece ends, or 0 while more text could still move the cut.
+    """Find where the first piece ends, or 0 while it may still grow.
 
     A cut is taken only once the character behind the white space is known: until then the white
     space, and with it the piece, may still grow.
     """
-    sentence = _SENTENCE_END.search(text, 0, MAX_PIECE_CHARACTERS + 1)
-    if sentence:
-        return sentence.end()
-    if len(text) <= MAX_PIECE_CHARACTERS:
-        return 0
-    blanks = [match.end() for match in _BLANK.finditer(text, 0, MAX_PIECE_CHARACTERS + 1)]
-    if blanks:
-        return blanks[-1]
-    first = _BLANK.search(text, MAX_PIECE_CHARACTERS)
-    return first.end() if first else 0
+    ends = (_SENTENCE_END.search(text), _BLANK.search(text, LONG_PIECE_CHARACTERS))
+    return min((end.end() for end in ends if end), default=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from prosa.domain.sentences import MAX_PIECE_CHARACTERS, SentenceSplitter, split
+from prosa.domain.sentences import LONG_PIECE_CHARACTERS, SentenceSplitter, split
 
 # Mostly what matters to the splitter, so that examples are dense in ends and blanks.
 near_prose = st.text(st.sampled_from("aB7 .!?…\"')\n\t\u00a0"), max_size=300)
@@ -50,10 +50,20 @@ def test_the_pieces_joined_are_the_text_and_none_is_empty(text: str) -> None:
 
 @unhurried
 @given(text=texts)
-@example("x" * 119 + "  " + "y" * 119 + " " + "z" * 200)
-def test_a_piece_is_longer_than_the_limit_only_where_no_blank_would_shorten_it(text: str) -> None:
+@example("x" * 99 + "  " + "y" * 99 + " " + "z" * 200)
+def test_a_long_piece_ends_at_its_next_blank(text: str) -> None:
     for piece in split(text):
-        assert len(piece) <= MAX_PIECE_CHARACTERS or not re.search(r"\s\S", piece)
+        assert not re.search(r"\s\S", piece[LONG_PIECE_CHARACTERS:])
+
+
+@unhurried
+@given(text=texts, other=texts)
+def test_pieces_that_are_out_stay_as_they_are_whatever_follows(text: str, other: str) -> None:
+    splitter = SentenceSplitter()
+    out = splitter.push(text)
+    going_on = SentenceSplitter(continuing=bool(out))
+    whole = [*out, *going_on.push(other), *going_on.finish()]
+    assert split("".join(whole)) == whole
 
 
 @unhurried
@@ -96,11 +106,11 @@ def test_a_sentence_waits_for_the_first_character_of_the_next() -> None:
     assert splitter.push("C") == ["Saiu hoje.  "]
 
 
-def test_a_long_sentence_is_cut_at_the_last_blank_before_the_limit() -> None:
-    words = "palavra " * 40
-    first, *_ = split(words)
-    assert len(first) == 120
-    assert split("a" * 119 + " b c")[0] == "a" * 119 + " "
+def test_a_long_sentence_is_cut_at_the_first_blank_behind_the_limit() -> None:
+    first, *_ = split("palavra " * 40)
+    assert len(first) == 104
+    assert split("a" * 99 + " b c")[0] == "a" * 99 + " b "
+    assert split("a" * 100 + " b c")[0] == "a" * 100 + " "
 
 
 def test_a_word_longer_than_the_limit_stays_whole() -> None:

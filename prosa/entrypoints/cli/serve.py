@@ -32,7 +32,14 @@ OBJECTS_BEFORE_COLLECTION = 10_000
 """A turn makes a few hundred objects that the collector counts; Python's own figure is 700."""
 
 SECONDS_AFTER_DEADLINE = 5
-"""How much longer than a turn a request may take once the server was asked to stop."""
+"""How much longer than a turn it may take to stop: nothing that runs is left then.
+
+Of these, turns that should have ended by their deadline have one second more; then they are
+cancelled, and have until the end to say so.
+"""
+
+UNREAD_SECONDS = 30
+"""How long a client may take nothing of what was sent to it."""
 
 EXAMPLES = {"pt-BR": "Olá! Onde está o meu pedido?", "en": "Hello! Where is my order?"}
 
@@ -77,27 +84,34 @@ def http_app_of_a_process() -> "FastAPI":
 
 
 def _app(settings: Settings, open_app: "OpenParts") -> "FastAPI":
-    from prosa.entrypoints.http.app import create_app  # noqa: PLC0415 - of an extra
+    from prosa.entrypoints.cli.stopping import hear_of_stopping  # noqa: PLC0415 - of an extra
+    from prosa.entrypoints.http.app import create_app, stop_taking_turns  # noqa: PLC0415 - as above
 
-    return create_app(_settled(open_app), docs=settings.docs, cors_origins=settings.cors_origins)
+    @contextlib.asynccontextmanager
+    async def open_to_serve() -> AsyncIterator["Parts"]:
+        async with open_app() as parts:
+            _settle()
+            hear_of_stopping(lambda: stop_taking_turns(app))
+            yield parts
+
+    app = create_app(
+        open_to_serve,
+        docs=settings.docs,
+        cors_origins=settings.cors_origins,
+        drain_seconds=settings.deadline_seconds + 1,
+    )
+    return app
 
 
-def _settled(open_app: "OpenParts") -> "OpenParts":
+def _settle() -> None:
     """Have the garbage collector leave alone what was made by the time that the app is open.
 
     All of it lives as long as the process does, and walking it again and again was 8 % of the
     processor time of a turn under load.
     """
-
-    @contextlib.asynccontextmanager
-    async def open_and_settle() -> AsyncIterator["Parts"]:
-        async with open_app() as parts:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
-            yield parts
-
-    return open_and_settle
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
 
 
 def _serve_here(settings: Settings, listening: socket.socket) -> None:
@@ -147,7 +161,10 @@ async def _open_once(settings: Settings) -> None:
 
 
 def _options(settings: Settings) -> dict[str, Any]:
+    from prosa.entrypoints.cli.connections import PunctualConnection  # noqa: PLC0415 - as above
+
     return {
+        "http": PunctualConnection,
         "log_config": log_configuration(settings.log_level),
         "access_log": False,
         "server_header": False,
@@ -178,6 +195,7 @@ def _listening(settings: Settings, host: str, port: int) -> socket.socket:
     listening = socket.socket(family, kind)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _limit_unread(listening)
         listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as error:
@@ -186,6 +204,16 @@ def _listening(settings: Settings, host: str, port: int) -> socket.socket:
             f"cannot listen on {host}, port {port}: {error.strerror}; choose another with --port"
         ) from error
     return listening
+
+
+def _limit_unread(listening: socket.socket) -> None:
+    """Have the system cut connections whose client takes nothing; Linux can, others may not.
+
+    That ends also those that were closed with something left to send, which nothing else does.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        listening.setsockopt(socket.IPPROTO_TCP, option, UNREAD_SECONDS * 1_000)
 
 
 def _require_safe(settings: Settings, host: str, address: str) -> None:

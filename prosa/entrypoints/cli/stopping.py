@@ -3,9 +3,11 @@
 Needs the extra http, so it is imported only by what serves.
 """
 
+import asyncio
 import os
 import signal
 import threading
+from collections.abc import Callable
 from socket import socket
 from types import FrameType
 
@@ -17,6 +19,8 @@ SECONDS_UNTIL_TOLD = 0.5
 """Where nothing runs, the server has ended by then, and there is nothing to tell."""
 
 STOPPED_NOW = 128 + signal.SIGINT
+
+OnSignal = Callable[[int, FrameType | None], object]
 
 
 class PatientServer(uvicorn.Server):
@@ -49,6 +53,29 @@ class PatientProcesses(Multiprocess):
                 process.kill()
             _stop_now()
         self.signal_queue.append(sig)
+
+
+def hear_of_stopping(hear: Callable[[], None]) -> None:
+    """Have the running loop call `hear` at a signal to stop, whatever its server does then.
+
+    uvicorn itself ends the app's lifespan only after it has waited for all answers. A server that
+    does not run in the main thread gets no signals, and neither does this.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        server = signal.getsignal(number)
+        if callable(server):
+            signal.signal(number, _heard(loop, hear, server))
+
+
+def _heard(loop: asyncio.AbstractEventLoop, hear: Callable[[], None], server: OnSignal) -> OnSignal:
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(hear)
+        server(number, frame)
+
+    return stop
 
 
 def _tell(config: uvicorn.Config) -> None:

@@ -14,16 +14,19 @@ from prosa.domain.errors import ProsaError
 from prosa.entrypoints.http import documentation, documentation_page, problems
 from prosa.entrypoints.http.envelope import Envelope
 from prosa.entrypoints.http.live_turns import LiveTurns
-from prosa.entrypoints.http.parts import Parts, Serving, serve_by
+from prosa.entrypoints.http.parts import Parts, Serving, serve_by, serving_by
 from prosa.entrypoints.http.problem_table import RequestRefusedError, problem_of
 from prosa.entrypoints.http.request_facts import facts_of
 from prosa.entrypoints.http.routes import conversations, health, messages, turns
 from prosa.entrypoints.http.unrouted import problem_of_http
 from prosa.entrypoints.http.validation import problem_of_validation
+from prosa.entrypoints.loops import doing
 
 API_VERSION = "1"
 DRAIN_SECONDS = 30.0
 PING_SECONDS = 15.0
+READER_SECONDS = 30.0
+BODY_SECONDS = 15.0
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -37,21 +40,32 @@ def create_app(
     cors_origins: Sequence[str] = (),
     drain_seconds: float = DRAIN_SECONDS,
     ping_seconds: float = PING_SECONDS,
+    reader_seconds: float = READER_SECONDS,
+    body_seconds: float = BODY_SECONDS,
 ) -> FastAPI:
     """Make the ASGI application; `open_app` is opened when the server starts, and closed after it.
 
     `docs` serves `/docs` and `/openapi.json`. `cors_origins` lists whose pages may call the API
-    from a browser. At shutdown, turns that run on their own have `drain_seconds` to end. A stream
-    with nothing to say sends a comment every `ping_seconds`.
+    from a browser. At shutdown, or from `stop_taking_turns` on, turns that run have `drain_seconds`
+    to end, and are cancelled then. A stream with nothing to say sends a comment every
+    `ping_seconds`; a client that takes nothing of it for `reader_seconds` is cut off. A body has
+    `body_seconds` to arrive.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_app() as parts:
-            live_turns = LiveTurns()
-            serve_by(app, Serving(parts=parts, live_turns=live_turns, ping_seconds=ping_seconds))
+        async with open_app() as parts, doing(parts.chores):
+            live_turns = LiveTurns(drain_seconds)
+            serving = Serving(
+                parts=parts,
+                live_turns=live_turns,
+                ping_seconds=ping_seconds,
+                reader_seconds=reader_seconds,
+                body_seconds=body_seconds,
+            )
+            serve_by(app, serving)
             yield
-            await live_turns.drain(drain_seconds)
+            await live_turns.drain()
 
     app = FastAPI(
         title="Prosa",
@@ -75,6 +89,14 @@ def create_app(
     documentation.complete(app)
     _tell_problems(app)
     return app
+
+
+def stop_taking_turns(app: FastAPI) -> None:
+    """Begin to shut down, where a server knows of it before it ends the app's lifespan.
+
+    Turns that run go on, for `drain_seconds`, and so do their answers; new ones are refused.
+    """
+    serving_by(app).live_turns.close()
 
 
 def _cors(origins: Sequence[str]) -> list[Middleware]:

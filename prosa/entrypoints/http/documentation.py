@@ -1,6 +1,6 @@
 """The words of the OpenAPI document: answers, headers, problems and an example of each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,13 +10,7 @@ from pydantic.json_schema import models_json_schema
 from prosa.entrypoints.http import schemas
 from prosa.entrypoints.http.examples import EVENTS, EXAMPLES, TRACE_ID
 from prosa.entrypoints.http.preferences import EVENT_STREAM, JSON
-from prosa.entrypoints.http.problem_table import (
-    FAILURES_OF_TURNS,
-    INTERNAL_ERROR,
-    PROBLEMS,
-    REQUEST_PROBLEMS,
-    Problem,
-)
+from prosa.entrypoints.http.problem_table import PROBLEM_OF_CODE, Problem
 from prosa.entrypoints.http.problems import MEDIA_TYPE, TYPE_PREFIX
 
 Answers = dict[int | str, dict[str, Any]]
@@ -75,10 +69,10 @@ def json_of(
 def answers(good: Mapping[int, dict[str, Any]], *codes: str) -> Answers:
     """Document a route's answers: the good ones, the problems by code, and the internal error."""
     documented: Answers = dict(good.items())
-    known = _problems_by_code()
     by_status: dict[int, list[Problem]] = {}
     for code in (*codes, "internal_error"):
-        by_status.setdefault(known[code].status, []).append(known[code])
+        problem = PROBLEM_OF_CODE[code]
+        by_status.setdefault(problem.status, []).append(problem)
     for status, problems in by_status.items():
         documented.setdefault(status, _problem_document(problems))
     return documented
@@ -127,16 +121,6 @@ _ANSWERED: tuple[type[BaseModel], ...] = (
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REFERENCE.format(model=model.__name__)}
-
-
-def _problems_by_code() -> dict[str, Problem]:
-    every: Iterable[Problem] = (
-        INTERNAL_ERROR,
-        *PROBLEMS.values(),
-        *FAILURES_OF_TURNS.values(),
-        *REQUEST_PROBLEMS.values(),
-    )
-    return {problem.code: problem for problem in every}
 
 
 def _problem_document(problems: list[Problem]) -> dict[str, Any]:
@@ -188,8 +172,20 @@ _PREFER_HEADER = {
     "schema": {"type": "string"},
     "example": "wait=10",
 }
+_LAST_EVENT_ID_HEADER = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": (
+        "The id of the last event that was read: the stream goes on behind it. What is no id of an "
+        "event of this turn counts as absent, and so does any id where the turn runs, or ran, more "
+        "than once (`attempt` above 1): another attempt says other words."
+    ),
+    "schema": {"type": "string"},
+    "example": "2",
+}
 IDEMPOTENCY_HEADER: dict[str, Any] = {"parameters": [_KEY_HEADER]}
 TURN_HEADERS: dict[str, Any] = {"parameters": [_KEY_HEADER, _PREFER_HEADER]}
+EVENTS_HEADER: dict[str, Any] = {"parameters": [_LAST_EVENT_ID_HEADER]}
 
 CONVERSATION_STARTED = json_of(
     schemas.Conversation,
@@ -205,7 +201,8 @@ _ANSWERED_TURN = json_of(
     "turn",
     "The completed turn; with `Accept: text/event-stream` its events. Those of a stream are "
     "`turn.started`, `turn.delta` for each piece of the reply, and `turn.completed` (the whole "
-    "turn) or `turn.failed` (a problem); comments in between keep the connection alive.",
+    "turn) or `turn.failed` (a problem); comments in between keep the connection alive. A stream "
+    "that breaks off goes on at `/v1/turns/{turn_id}/events`.",
     "Idempotency-Key",
     "Idempotent-Replayed",
 )
@@ -226,6 +223,7 @@ TURN_ANSWERS = answers(
     "malformed_json",
     "invalid_idempotency_key",
     "conversation_not_found",
+    "request_timeout",
     "turn_in_progress",
     "conversation_busy",
     "conversation_closed",
@@ -240,5 +238,23 @@ TURN_ANSWERS = answers(
     "storage_unavailable",
     "guardrail_unavailable",
     "shutting_down",
+    "interrupted",
     "deadline_exceeded",
+)
+
+EVENTS_ANSWERS = answers(
+    {
+        200: {
+            "description": "The events behind `Last-Event-ID`, to the end of the turn.",
+            "headers": header_documents("X-Request-Id"),
+            "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": EVENTS}},
+        },
+        204: {
+            "description": "All events were read. An `EventSource` does not connect again.",
+            "headers": header_documents("X-Request-Id"),
+            "content": {},
+        },
+    },
+    "turn_not_found",
+    "storage_unavailable",
 )

@@ -1,83 +1,136 @@
-"""Turns that run in tasks of their own: who asked for them may go away, the turn goes on."""
+"""Turns that run in this process, each in a task of its own: clients may go away, it goes on."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from prosa.application.take_turn import TakeTurn
+from prosa.domain.identifiers import TurnId
 from prosa.domain.turn import Attempt, Turn
 from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
 
-CANCEL_SECONDS = 1.0
-"""How long a cancelled turn may take to let go of what it holds."""
+CANCEL_SECONDS = 2.5
+"""How long a cancelled turn may take to store that it failed, and to let go of what it holds."""
 
 OnFailure = Callable[[BaseException], None]
+Outcome = Turn | BaseException
 
 
 class LiveTurn:
-    """A running turn as one client watches it: released pieces, then what came of it."""
+    """A running turn as its clients watch it: what was said so far, then what came of it.
 
-    def __init__(self) -> None:
-        # Unbounded: a slow client must not hold up the turn, and a reply is short.
-        self._arrivals: asyncio.Queue[str | Turn | BaseException] = asyncio.Queue()
+    Each client keeps its own place in `pieces`, so that a slow one holds up nobody and takes no
+    memory. `turn` is the turn as it was accepted; `outcome` is there once it has ended.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.pieces: list[str] = []
+        self.outcome: Outcome | None = None
+        self._changed = asyncio.Event()
 
     async def say(self, piece: str) -> None:
         """Take the next released piece of the reply."""
-        self._arrivals.put_nowait(piece)
+        self.pieces.append(piece)
+        self._wake()
 
-    def end(self, outcome: Turn | BaseException) -> None:
+    def end(self, outcome: Outcome) -> None:
         """Take the completed turn, or why it failed."""
-        self._arrivals.put_nowait(outcome)
+        self.outcome = outcome
+        self._wake()
 
-    async def arrival(self, within_seconds: float | None = None) -> str | Turn | BaseException:
-        """Wait for the next piece, or for the outcome. Raises TimeoutError."""
-        async with asyncio.timeout(within_seconds):
-            return await self._arrivals.get()
+    async def changed(self, within_seconds: float | None = None) -> bool:
+        """Wait until more is said or the turn has ended; say whether that was in time."""
+        try:
+            async with asyncio.timeout(within_seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def completed(self) -> Turn:
+        """Wait for the completed turn. Raises what it fails of."""
+        while self.outcome is None:
+            await self._changed.wait()
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+    def _wake(self) -> None:
+        """Wake all who wait now; who comes later looks first at what there is."""
+        self._changed.set()
+        self._changed.clear()
 
 
 class LiveTurns:
-    """All turns of this process that run in tasks of their own."""
+    """All turns that run in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain_seconds: float) -> None:
+        self._drain_seconds = drain_seconds
         # The event loop itself holds tasks only weakly.
         self._tasks: set[asyncio.Task[Turn]] = set()
+        self._turns: dict[TurnId, LiveTurn] = {}
+        self._cancelling: asyncio.TimerHandle | None = None
+
+    def run(
+        self, take_turn: TakeTurn, attempt: Attempt, on_failure: OnFailure | None = None
+    ) -> LiveTurn:
+        """Run an accepted attempt; only its outcome is said."""
+        return self._start(LiveTurn(attempt.turn), take_turn.run(attempt), on_failure)
 
     def stream(self, take_turn: TakeTurn, attempt: Attempt) -> LiveTurn:
         """Run an accepted attempt; its reply is said piece by piece."""
-        live = LiveTurn()
-        self._start(take_turn.run(attempt, live.say), live.end)
-        return live
+        live = LiveTurn(attempt.turn)
+        return self._start(live, take_turn.run(attempt, live.say))
 
-    def leave_to_run(self, take_turn: TakeTurn, attempt: Attempt, on_failure: OnFailure) -> None:
-        """Run an accepted attempt for which nobody waits."""
+    def find(self, turn: Turn) -> LiveTurn | None:
+        """Find a turn that runs here; not where a newer attempt at it runs elsewhere."""
+        live = self._turns.get(turn.id)
+        return live if live is not None and live.turn.attempt >= turn.attempt else None
 
-        def end(outcome: Turn | BaseException) -> None:
-            if isinstance(outcome, BaseException):
-                on_failure(outcome)
+    def require_open(self) -> None:
+        """Raise RequestRefusedError (`shutting_down`) where no more turns are taken."""
+        if self._cancelling is not None:
+            raise RequestRefusedError(refusal("shutting_down"))
 
-        self._start(take_turn.run(attempt), end)
+    def close(self) -> asyncio.TimerHandle:
+        """Take no more turns; give the instant at which those that still run are cancelled."""
+        if self._cancelling is None:
+            loop = asyncio.get_running_loop()
+            self._cancelling = loop.call_later(self._drain_seconds, self._cancel)
+        return self._cancelling
 
-    async def drain(self, seconds: float) -> None:
-        """Wait until all have ended; after `seconds` cancel those that have not.
+    async def drain(self) -> None:
+        """Close, and wait until all have ended: no longer than cancelled ones may take."""
+        until = self.close().when() + CANCEL_SECONDS
+        loop = asyncio.get_running_loop()
+        while self._tasks and (left := until - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
 
-        A cancelled turn is taken over or failed once its lease has run out.
-        """
-        if not self._tasks:
-            return
-        _, late = await asyncio.wait(self._tasks, timeout=seconds)
-        for task in late:
+    def _cancel(self) -> None:
+        for task in self._tasks:
             task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=CANCEL_SECONDS)
 
-    def _start(self, run: Awaitable[Turn], end: Callable[[Turn | BaseException], None]) -> None:
+    def _start(
+        self, live: LiveTurn, run: Awaitable[Turn], on_failure: OnFailure | None = None
+    ) -> LiveTurn:
         task = asyncio.ensure_future(run)
         self._tasks.add(task)
+        self._turns[live.turn.id] = live
 
         def ended(task: asyncio.Task[Turn]) -> None:
             self._tasks.discard(task)
-            if task.cancelled():
-                end(RequestRefusedError(refusal("shutting_down")))
-            else:
-                end(task.exception() or task.result())
+            if self._turns.get(live.turn.id) is live:
+                del self._turns[live.turn.id]
+            outcome = _outcome_of(task)
+            live.end(outcome)
+            if on_failure is not None and isinstance(outcome, BaseException):
+                on_failure(outcome)
 
         task.add_done_callback(ended)
+        return live
+
+
+def _outcome_of(task: asyncio.Task[Turn]) -> Outcome:
+    if task.cancelled():
+        return RequestRefusedError(refusal("interrupted"))
+    return task.exception() or task.result()

@@ -10,6 +10,7 @@ from prosa.application.close_conversation import CloseConversation
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
+from prosa.bootstrap import Chore
 from prosa.entrypoints.http.live_turns import LiveTurns
 
 
@@ -21,8 +22,11 @@ class Probe(Protocol):
         """What it asks, in a word: `database`, `model`."""
 
     @property
-    def check(self) -> Callable[[], Awaitable[None]]:
-        """Returns where the part works, and raises a ProsaError that says what is wrong."""
+    def check(self) -> Callable[[], Awaitable[str | None]]:
+        """Returns where the part works, with what is worth knowing of it, if there is anything.
+
+        Raises a ProsaError that says what is wrong.
+        """
 
 
 class Parts(Protocol):
@@ -48,6 +52,10 @@ class Parts(Protocol):
     def probes(self) -> tuple[Probe, ...]:
         """What `/readyz` asks."""
 
+    @property
+    def chores(self) -> tuple[Chore, ...]:
+        """What is done beside answering."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
@@ -57,6 +65,10 @@ class Serving:
     live_turns: LiveTurns
     ping_seconds: float
     """How often a stream that has nothing to say shows that it lives."""
+    reader_seconds: float
+    """After how long the stream of a client that takes nothing of it is cut off."""
+    body_seconds: float
+    """How long a request's body may take to arrive."""
 
 
 def serve_by(app: FastAPI, serving: Serving) -> None:
@@ -64,9 +76,14 @@ def serve_by(app: FastAPI, serving: Serving) -> None:
     app.state.serving = serving
 
 
+def serving_by(app: FastAPI) -> Serving:
+    """Find what was handed to the routes."""
+    return cast("Serving", app.state.serving)
+
+
 def serving_of(request: Request) -> Serving:
     """Find the opened app for a request."""
-    return cast("Serving", request.app.state.serving)
+    return serving_by(request.app)
 
 
 def parts_of(request: Request) -> Parts:

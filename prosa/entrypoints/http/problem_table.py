@@ -16,8 +16,10 @@ from prosa.application.ports.unit_of_work import (
     VersionConflict,
 )
 from prosa.domain import errors
+from prosa.domain.conversation import LEASE_RAN_OUT
 from prosa.domain.identifiers import TurnId
 from prosa.domain.message import MAX_MESSAGE_CHARACTERS
+from prosa.domain.turn import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,12 @@ REQUEST_PROBLEMS = {
         _kind(404, "not_found", "Not found", "There is nothing at this address."),
         _kind(405, "method_not_allowed", "Method not allowed", "See the Allow header."),
         _kind(
+            408,
+            "request_timeout",
+            "Request timeout",
+            "The body did not arrive in time. Send the request again, with the same key.",
+        ),
+        _kind(
             413,
             "payload_too_large",
             "Payload too large",
@@ -97,9 +105,17 @@ REQUEST_PROBLEMS = {
             "The server is stopping. Ask again with the same key.",
             1,
         ),
+        _kind(
+            503,
+            "interrupted",
+            "The turn was interrupted",
+            "The server stopped before the answer was ready. The message is stored: ask again "
+            "with the same key.",
+            1,
+        ),
     )
 }
-"""Problems of requests that reach no use case, by their code."""
+"""Problems that no exception of a use case stands for, by their code."""
 
 _MODEL_UNAVAILABLE = _kind(
     503,
@@ -202,6 +218,21 @@ FAILURES_OF_TURNS = {
 """How a turn that failed for good is told, by what it failed of; TURN_FAILED for all else."""
 
 
+PROBLEM_OF_CODE: Mapping[str, Problem] = {
+    problem.code: problem
+    for problem in (
+        INTERNAL_ERROR,
+        *PROBLEMS.values(),
+        *FAILURES_OF_TURNS.values(),
+        *REQUEST_PROBLEMS.values(),
+    )
+}
+"""Every kind of problem, by its code."""
+
+# Its process was stopped, or died: to the client that is one.
+_RETRYABLE_FAILURES = {**PROBLEM_OF_CODE, LEASE_RAN_OUT: PROBLEM_OF_CODE["interrupted"]}
+
+
 class RequestRefusedError(Exception):
     """A request that reaches no use case; carries the problem that its client is told."""
 
@@ -232,6 +263,16 @@ def problem_of(error: BaseException) -> Problem:
         turn_id=getattr(error, "turn_id", None) if found else None,
         retry_after=_whole_seconds(getattr(error, "retry_after", None)) or known.retry_after,
     )
+
+
+def problem_of_failed(turn: Turn) -> Problem:
+    """Say how a failed turn is told, by the code that is stored of it."""
+    code = turn.error.code if turn.error else ""
+    if turn.error and turn.error.retryable:
+        known = _RETRYABLE_FAILURES.get(code, INTERNAL_ERROR)
+    else:
+        known = FAILURES_OF_TURNS.get(code, TURN_FAILED)
+    return replace(known, turn_id=turn.id)
 
 
 def _whole_seconds(seconds: float | None) -> int | None:

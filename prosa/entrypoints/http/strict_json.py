@@ -4,16 +4,20 @@
 models, validation and the OpenAPI document stay FastAPI's.
 """
 
+import asyncio
 import codecs
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from email.message import Message
 from typing import Any, cast
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
+from prosa.entrypoints.http.parts import serving_of
 from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
 
 MAX_BODY_BYTES = 256 * 1024
@@ -137,12 +141,21 @@ def _require_json(content_type: bytes) -> None:
 
 
 async def _read_body(request: Request) -> bytes:
-    """Read the body, and no more of it than may be. Raises RequestRefusedError (413)."""
+    """Read the body: no more of it than may be, and no longer. Raises RequestRefusedError."""
     announced = _header(request, b"content-length")
     # Ten digits say enough: Python reads no number of thousands of them.
     if announced.isdigit() and int(announced[:10]) > MAX_BODY_BYTES:
         raise RequestRefusedError(refusal("payload_too_large"))
-    receive = request.receive
+    try:
+        async with asyncio.timeout(serving_of(request).body_seconds):
+            return await _received(request.receive)
+    except TimeoutError:
+        # What is still to come must not be read as the next request.
+        closing = replace(refusal("request_timeout"), headers={"Connection": "close"})
+        raise RequestRefusedError(closing) from None
+
+
+async def _received(receive: Receive) -> bytes:
     chunks: list[bytes] = []
     size = 0
     more = True

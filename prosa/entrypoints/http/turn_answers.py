@@ -9,7 +9,11 @@ from prosa.application.take_turn import TakeTurn
 from prosa.domain.errors import TurnFailed
 from prosa.domain.turn import Attempt, Turn
 from prosa.entrypoints.http import problems
-from prosa.entrypoints.http.event_stream import stream_finished, stream_live
+from prosa.entrypoints.http.event_stream import (
+    EventStream,
+    finished_stream,
+    live_events,
+)
 from prosa.entrypoints.http.idempotency_key import read_idempotency_key
 from prosa.entrypoints.http.parts import serving_of
 from prosa.entrypoints.http.preferences import Preferences, read_preferences
@@ -47,15 +51,18 @@ async def answer_message(
 ) -> Response:
     """Take the message's turn and answer with it. Raises what TakeTurn raises."""
     facts = facts_of(request.scope)
-    take_turn = serving_of(request).parts.take_turn
+    serving = serving_of(request)
+    serving.live_turns.require_open()
+    take_turn = serving.parts.take_turn
     accepted = await _accept(take_turn, message, facts)
     if accepted.attempt is None:
-        return _answer_finished(accepted.turn, preferences)
+        return _answer_finished(request, accepted.turn, preferences)
     if preferences.stream:
-        return await _answer_with_stream(request, take_turn, accepted.turn, accepted.attempt)
+        return await _answer_with_stream(request, take_turn, accepted.attempt)
     if preferences.respond_async:
         return _answer_later(request, take_turn, accepted.turn, accepted.attempt)
-    return json_answer(turn_view(await take_turn.run(accepted.attempt)))
+    live = serving.live_turns.run(take_turn, accepted.attempt)
+    return json_answer(turn_view(await live.completed()))
 
 
 async def _accept(
@@ -72,27 +79,34 @@ async def _accept(
     return accepted
 
 
-def _answer_finished(turn: Turn, preferences: Preferences) -> Response:
-    return stream_finished(turn) if preferences.stream else json_answer(turn_view(turn))
+def _answer_finished(request: Request, turn: Turn, preferences: Preferences) -> Response:
+    if not preferences.stream:
+        return json_answer(turn_view(turn))
+    return finished_stream(turn, 0, lambda problem: problems.document(problem, request))
 
 
-async def _answer_with_stream(
-    request: Request, take_turn: TakeTurn, turn: Turn, attempt: Attempt
-) -> Response:
+async def _answer_with_stream(request: Request, take_turn: TakeTurn, attempt: Attempt) -> Response:
+    """Answer with the events of the turn, once there is something of it to show.
+
+    Raises what the turn fails of, where that comes first.
+    """
+
     def tell_failure(error: BaseException) -> View:
         problems.report(error, facts_of(request.scope).trace_id)
         return problems.document(problem_of(error), request)
 
     serving = serving_of(request)
     live = serving.live_turns.stream(take_turn, attempt)
-    return await stream_live(
-        turn, live, ping_seconds=serving.ping_seconds, tell_failure=tell_failure
-    )
+    await live.changed()
+    if not live.pieces:
+        await live.completed()
+    events = live_events(live, 0, ping_seconds=serving.ping_seconds, tell_failure=tell_failure)
+    return EventStream(events, reader_seconds=serving.reader_seconds)
 
 
 def _answer_later(request: Request, take_turn: TakeTurn, turn: Turn, attempt: Attempt) -> Response:
     trace_id = facts_of(request.scope).trace_id
-    serving_of(request).live_turns.leave_to_run(
+    serving_of(request).live_turns.run(
         take_turn, attempt, lambda error: problems.report(error, trace_id)
     )
     return json_answer(

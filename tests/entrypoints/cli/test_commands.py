@@ -9,7 +9,7 @@ import pytest
 
 from tests.entrypoints.cli.running import CommandLine, Main
 
-COMMANDS = ("serve", "chat", "migrate", "doctor", "openapi")
+COMMANDS = ("serve", "chat", "relay", "migrate", "doctor", "openapi")
 AWAY = "postgresql+asyncpg://u:hunter2@127.0.0.1:9/shop"
 
 
@@ -128,6 +128,18 @@ def test_a_doctor_says_what_to_mend_and_looks_at_the_rest(
     assert set(broken) == {"database", "prompts", "model"}
     assert broken["database"].startswith("Postgres at 127.0.0.1:9, database shop: ")
     assert "support_agent" in broken["prompts"]
+
+
+def test_a_doctor_asks_each_model_of_the_chain(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROSA_MODELS", "openai:gone,scripted")
+    monkeypatch.setenv("PROSA_OPENAI_BASE_URL", "http://u:hunter2@127.0.0.1:9/v1")
+    main("migrate")
+    ended = main("doctor")
+    assert ended.code == 1
+    gone, scripted = ended.out.splitlines()[-2:]
+    assert gone == "mend   model      the connection to openai:gone failed"
+    assert scripted.startswith("works  model      scripted answered in ")
+    assert "fails 5 times in a row is not asked for 30 s" in ended.out
 
 
 def test_a_doctor_makes_no_database(main: Main, tmp_path: Path) -> None:

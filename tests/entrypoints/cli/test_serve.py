@@ -23,6 +23,7 @@ def serving(
     prosa: CommandLine, *arguments: str, **variables: str
 ) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """Serve on any free port within the block; what it announces says which."""
+    variables = {"PROSA_LOG_LEVEL": "WARNING", **variables}  # below it, events are logged
     with prosa.started("serve", "--port", "0", *arguments, **variables) as server:
         assert server.stdout is not None
         announced = server.stdout.readline()

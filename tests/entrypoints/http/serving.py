@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from prosa.adapters.in_memory.conversation_reader import InMemoryConversationReader
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
@@ -31,6 +32,7 @@ from prosa.application.ports.prompt_catalog import PromptCatalog
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
+from prosa.bootstrap import Chore
 from prosa.domain.content import Text
 from prosa.domain.conversation_header import Owner
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, TenantId, time_ordered
@@ -48,7 +50,7 @@ LATER = {"Prefer": "respond-async"}
 REFUSED = "Sobre isso não posso falar."
 FORBIDDEN = "forbidden"
 
-CANNED = CannedReplies(refused=REFUSED)
+CANNED = CannedReplies(refused=REFUSED, unavailable="Sorry.")
 
 
 class WordGuardrail(Guardrail):
@@ -103,6 +105,7 @@ class InMemoryParts:
     conversations: InMemoryConversationReader
     storage: InMemoryStorage
     probes: tuple[Probe, ...] = ()
+    chores: tuple[Chore, ...] = ()
 
     def hand_over(self, conversation_id: str) -> None:
         """Give a conversation to a human."""
@@ -185,9 +188,11 @@ async def served(parts: Parts, app: FastAPI | None = None) -> AsyncIterator[http
 
 
 @asynccontextmanager
-async def served_on_loopback(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def served_on_loopback(
+    app: FastAPI, http: type[asyncio.Protocol] = HttpToolsProtocol
+) -> AsyncIterator[httpx.AsyncClient]:
     """Serve by a real server, for what only connections show."""
-    config = uvicorn.Config(app, port=0, log_config=None, ws="none", lifespan="on")
+    config = uvicorn.Config(app, http=http, port=0, log_config=None, ws="none", lifespan="on")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -209,6 +214,8 @@ def app_of(
     cors_origins: tuple[str, ...] = (),
     drain_seconds: float = 5.0,
     ping_seconds: float = 15.0,
+    reader_seconds: float = 30.0,
+    body_seconds: float = 15.0,
 ) -> FastAPI:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Parts]:
@@ -220,6 +227,8 @@ def app_of(
         cors_origins=cors_origins,
         drain_seconds=drain_seconds,
         ping_seconds=ping_seconds,
+        reader_seconds=reader_seconds,
+        body_seconds=body_seconds,
     )
 
 
@@ -244,8 +253,8 @@ async def require_documented(response: httpx.Response) -> None:
     for path, method, operation in documented_operations():
         if method == request.method and path.fullmatch(request.url.path):
             documented = operation["responses"][str(response.status_code)]
-            media_type = response.headers["content-type"].partition(";")[0]
-            assert media_type in documented["content"]
+            media_type = response.headers.get("content-type", "").partition(";")[0]
+            assert media_type in documented["content"] or not (media_type or documented["content"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

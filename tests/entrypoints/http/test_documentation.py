@@ -33,6 +33,7 @@ def test_every_route_is_there() -> None:
         "get /v1/conversations/{conversation_id}/messages",
         "post /v1/conversations/{conversation_id}/close",
         "get /v1/turns/{turn_id}",
+        "get /v1/turns/{turn_id}/events",
         "get /healthz",
         "get /readyz",
     }
@@ -144,6 +145,12 @@ def test_the_app_of_the_library_has_the_parts_that_are_served() -> None:
 
     def serve(app: App) -> Serving:
         parts: Parts = app
-        return Serving(parts=parts, live_turns=LiveTurns(), ping_seconds=15)
+        return Serving(
+            parts=parts,
+            live_turns=LiveTurns(drain_seconds=5),
+            ping_seconds=15,
+            reader_seconds=30,
+            body_seconds=15,
+        )
 
     assert callable(serve)

@@ -142,4 +142,5 @@ async def test_a_client_that_leaves_while_it_sends_is_not_answered() -> None:
 
     headers = [(b"content-type", b"application/json")]
     sending = {**scope(), "method": "POST", "path": "/v1/messages", "headers": headers}
-    await app(sending, silence, send)
+    async with app.router.lifespan_context(app):
+        await app(sending, silence, send)

@@ -14,11 +14,15 @@ from tests.entrypoints.http.serving import parts_with, served
 @dataclass(frozen=True, slots=True)
 class Probe:
     name: str
-    check: Callable[[], Awaitable[None]]
+    check: Callable[[], Awaitable[str | None]]
 
 
 async def works() -> None:
     pass
+
+
+async def has_news() -> str:
+    return "circuit open, failures in a row: 5; asked again in 12 s"
 
 
 async def is_away() -> None:
@@ -54,6 +58,12 @@ async def test_it_is_ready_when_all_parts_answer() -> None:
         ("database", True),
         ("model", True),
     ]
+
+
+async def test_an_open_circuit_is_told_and_no_reason_to_be_unready() -> None:
+    status, ready = await readiness(Probe("database", works), Probe("model a", has_news))
+    assert status == 200
+    assert [check.detail for check in ready.checks] == ["it answers", await has_news()]
 
 
 async def test_a_part_that_is_away_is_named_with_what_is_wrong() -> None:

@@ -6,8 +6,10 @@ import httpx
 import pytest
 
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
+from prosa.application.ports.event_bus import EventBusError
 from prosa.application.ports.guardrail import GuardrailError
 from prosa.application.ports.language_model import (
+    CircuitOpen,
     ContentFiltered,
     ContextTooLong,
     LanguageModelError,
@@ -73,6 +75,7 @@ TOLD: list[tuple[ProsaError, int, str, int | None]] = [
     (ModelRateLimited("slow down", float("nan")), 503, "model_unavailable", 5),
     (ModelTimedOut("late"), 503, "model_unavailable", 5),
     (ModelReplyMalformed("odd"), 503, "model_unavailable", 5),
+    (CircuitOpen("rests", 12.3), 503, "model_unavailable", 13),
     (ContentFiltered("no"), 503, "model_unavailable", 5),
     (ModelQuotaExhausted("no credit"), 503, "model_unavailable", 5),
     (ModelMisconfigured("wrong key"), 503, "model_unavailable", 5),
@@ -82,6 +85,7 @@ TOLD: list[tuple[ProsaError, int, str, int | None]] = [
     (StorageUnavailable("away"), 503, "storage_unavailable", 2),
     (CommitUnknown("broke"), 503, "storage_unavailable", 2),
     (VersionConflict("raced"), 503, "storage_unavailable", 2),
+    (EventBusError("away"), 500, "internal_error", None),
     (TurnWithoutReply(TURN), 500, "internal_error", None),
     (PromptNotFound("support_agent", "a folder"), 500, "internal_error", None),
     (ConfigurationError("wrong"), 500, "internal_error", None),

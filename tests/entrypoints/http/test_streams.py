@@ -8,6 +8,7 @@ import pytest
 from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel, ScriptedReply
 from prosa.application.ports.language_model import ModelUnavailable
 from prosa.domain.content import Text
+from prosa.domain.identifiers import DEFAULT_TENANT, TurnId
 from tests.entrypoints.http.serving import (
     LATER,
     STREAM,
@@ -92,7 +93,8 @@ async def test_a_failure_before_the_first_piece_is_a_plain_problem() -> None:
 
 async def test_a_failure_after_the_first_piece_is_an_event_and_may_be_repaired() -> None:
     broken = ScriptedReply(parts=(Text(text="Saiu hoje. Chega"),), cut_after=14)
-    async with served(parts_with(ScriptedLanguageModel([broken]))) as client:
+    parts = parts_with(ScriptedLanguageModel([broken]))
+    async with served(parts) as client:
         response = await client.post("/v1/messages", json=BODY, headers=STREAM)
         assert response.status_code == 200
         events = events_in(response.text)
@@ -100,6 +102,12 @@ async def test_a_failure_after_the_first_piece_is_an_event_and_may_be_repaired()
         problem = events[-1].said
         assert problem["code"] == "model_unavailable"
         assert problem["turn_id"] == events[0].said["turn_id"]
+        turn = turn_in(await client.get(f"/v1/turns/{problem['turn_id']}"))
+        assert (turn.status, turn.reply) == ("failed", None)
+        assert turn.error is not None
+        assert turn.error.retryable
+        attempts = parts.storage.of(DEFAULT_TENANT).attempts
+        assert attempts[TurnId(turn.id), 1].said == "Saiu hoje. "
         key = {"Idempotency-Key": response.headers["idempotency-key"]}
         again = await client.post("/v1/messages", json=BODY, headers={**STREAM, **key})
         assert events_in(again.text)[-1].name == "turn.completed"
@@ -220,4 +228,6 @@ async def test_at_shutdown_nobody_waits_for_ever() -> None:
             response = await client.post("/v1/messages", json=BODY, headers=LATER)
         async with served(parts) as client:
             turn = turn_in(await client.get(response.headers["location"]))
-    assert turn.status == "running"
+    assert turn.status == "failed"
+    assert turn.error is not None
+    assert (turn.error.code, turn.error.retryable) == ("interrupted", True)

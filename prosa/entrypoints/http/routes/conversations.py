@@ -36,6 +36,7 @@ router = APIRouter(route_class=StrictJsonRoute, tags=["conversations"])
         {201: docs.CONVERSATION_STARTED},
         "malformed_json",
         "invalid_idempotency_key",
+        "request_timeout",
         "payload_too_large",
         "unsupported_media_type",
         "validation_error",

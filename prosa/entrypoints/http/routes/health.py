@@ -57,14 +57,14 @@ async def _check_all(probes: Iterable[Probe]) -> list[View]:
     return [_checked(name, task) for task, name in tasks.items()]
 
 
-def _checked(name: str, task: asyncio.Future[None]) -> View:
+def _checked(name: str, task: asyncio.Future[str | None]) -> View:
     """Read what a probe found; one that is not done is left behind."""
     if not task.done():
         task.cancel()
         return _failed(name, f"it did not answer within {PROBE_SECONDS:.0f} s")
     error = task.exception()
     if error is None:
-        return {"name": name, "ok": True, "detail": "it answers"}
+        return {"name": name, "ok": True, "detail": task.result() or "it answers"}
     if isinstance(error, ProsaError):
         return _failed(name, str(error))
     logger.error("the probe of %s failed: %s", name, type(error).__name__)

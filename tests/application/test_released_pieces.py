@@ -1,0 +1,141 @@
+"""Released pieces: whatever a guardrail replaces or blocks, the stored text is cut into them."""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
+from prosa.application.generation import Generation, ReplyBlockedError
+from prosa.application.ports.guardrail import Guardrail, Passage
+from prosa.application.ports.language_model import ContentFiltered, ModelRequest, OnText
+from prosa.domain.content import Text, text_of
+from prosa.domain.reply import Reply
+from prosa.domain.sentences import split
+from prosa.domain.verdict import Allowed, Blocked, Redacted, Verdict
+from prosa.testing.builders import VirtualClock, a_conversation, a_reply, a_tenant, claim
+from tests.application.service import SAFE, Listener
+
+near_prose = st.text(st.sampled_from("aB7 .!?…\"')\n\t\u00a0"), max_size=200)
+long_words = st.lists(
+    st.tuples(st.integers(1, 110), st.sampled_from([" ", "  ", ". ", "\n\n", " \n "])), max_size=6
+).map(lambda words: "".join("x" * length + blank for length, blank in words))
+texts = near_prose | long_words
+verdicts = st.lists(
+    st.none()
+    | near_prose.map(lambda text: Redacted(text=text, rules=("any",)))
+    | st.sampled_from([Blocked(reason="any"), Redacted(text="", rules=("any",))]),
+    max_size=8,
+)
+
+
+@dataclass
+class JudgingInTurn(Guardrail):
+    """Judges one piece after the other as it was told, and allows all that come later."""
+
+    verdicts: list[Verdict | None] = field(default_factory=list)
+
+    async def screen(self, _passage: Passage) -> Verdict:
+        return (self.verdicts.pop(0) if self.verdicts else None) or Allowed()
+
+
+class DrippingModel(ScriptedLanguageModel):
+    """Says a text in drips that are cut anywhere; in the end its provider may filter it."""
+
+    def __init__(self, drips: list[str], *, filtered: bool = False) -> None:
+        super().__init__()
+        self._drips = drips
+        self._filtered = filtered
+
+    async def generate(self, _request: ModelRequest, on_text: OnText | None = None) -> Reply:
+        for drip in self._drips:
+            if on_text:
+                await on_text(drip)
+        if self._filtered:
+            raise ContentFiltered("filtered")
+        return a_reply("".join(self._drips))
+
+
+async def released(model: DrippingModel, guardrail: Guardrail, listener: Listener | None) -> str:
+    """Generate a reply as TakeTurn does; give its text."""
+    clock = VirtualClock()
+    conversation = a_conversation(clock, a_tenant())
+    attempt = conversation.attempt_at(claim(conversation, clock))
+    generation = Generation(attempt, guardrail, listener)
+    request = ModelRequest(
+        tenant_id=attempt.tenant_id,
+        instructions="",
+        utterances=(),
+        deadline=attempt.deadline,
+        max_output_tokens=100,
+        temperature=0.0,
+        budget=generation.budget,
+    )
+    try:
+        reply = await generation.screened_reply(model, request)
+    except (ContentFiltered, ReplyBlockedError):
+        reply = await generation.refuse(SAFE)
+    assert all(isinstance(part, Text) for part in reply.parts)
+    return text_of(reply.parts)
+
+
+def drips_of(text: str, cuts: list[int]) -> list[str]:
+    places = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    return [text[start:end] for start, end in pairwise(places)]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    text=texts,
+    cuts=st.lists(st.integers(0, 400), max_size=20),
+    verdicts=verdicts,
+    filtered=st.booleans(),
+)
+def test_the_stored_text_is_cut_into_the_pieces_that_were_released(
+    text: str, cuts: list[int], verdicts: list[Verdict | None], *, filtered: bool
+) -> None:
+    listener = Listener()
+    model = DrippingModel(drips_of(text, cuts), filtered=filtered)
+    stored = asyncio.run(released(model, JudgingInTurn(list(verdicts)), listener))
+    assert split(stored) == listener.pieces
+    if not filtered:
+        plain = asyncio.run(released(model, JudgingInTurn(list(verdicts)), None))
+        assert plain == stored
+
+
+async def test_a_reply_in_which_nothing_is_redacted_is_released_as_soon_as_it_is_cut() -> None:
+    listener = Listener()
+    seen: list[int] = []
+
+    class Watched(DrippingModel):
+        async def generate(self, _request: ModelRequest, on_text: OnText | None = None) -> Reply:
+            assert on_text is not None
+            for drip in ("Saiu. ", "C", "hega. ", "E"):
+                await on_text(drip)
+                seen.append(len(listener.pieces))
+            return a_reply("Saiu. Chega. E")
+
+    await released(Watched([]), JudgingInTurn(), listener)
+    assert seen == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "pieces"),
+    [
+        ("Um. Dois. Três.", Redacted(text="[x]. ", rules=()), ["Um. ", "[x]. ", "Três."]),
+        ("Um. Dois. Três.", Redacted(text="[x]", rules=()), ["Um. ", "[x]Três."]),
+        ("Um. Dois. Três.", Redacted(text="\n a! b", rules=()), ["Um. ", "a! ", "bTrês."]),
+        ("Um. Dois. Três.", Redacted(text=" ", rules=()), ["Um. ", "Três."]),
+        ("Um. Dois.", Redacted(text="", rules=()), ["Um. "]),
+    ],
+)
+async def test_what_follows_a_redaction_is_cut_with_it(
+    text: str, verdict: Verdict, pieces: list[str]
+) -> None:
+    listener = Listener()
+    stored = await released(DrippingModel([text]), JudgingInTurn([None, verdict]), listener)
+    assert listener.pieces == pieces
+    assert stored == "".join(pieces)
