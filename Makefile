@@ -13,7 +13,7 @@ BIN := $(ENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run install test check lint types imports coverage format lock upgrade bench dist clean
+.PHONY: help run install test check lint types imports coverage format lock upgrade bench docs dist clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ format: $(ENV)/.dev ## Mend what can be mended by itself: layout, order of impor
 
 bench: $(ENV)/.dev ## Measure speed beside hand-written floors
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(ENV)/.dev ## Write docs/events.md and the events' JSON Schemas
+	@$(BIN)/python docs/events/generate.py
 
 dist: $(ENV)/.dev ## Build the wheel and the source archive
 	@$(BIN)/python -m build --no-isolation

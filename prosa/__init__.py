@@ -84,12 +84,21 @@ if TYPE_CHECKING:
         RequestKey,
         RequestLog,
     )
+    from prosa.application.ports.secret_store import (
+        SecretStore,
+        SecretUnavailable,
+        SecretUnreadable,
+    )
     from prosa.application.ports.unit_of_work import (
         CommitUnknown,
         StorageUnavailable,
         UnitOfWork,
         UnitOfWorkFactory,
         VersionConflict,
+    )
+    from prosa.application.relay_outbox import (
+        Relayed,
+        RelayOutbox,
     )
     from prosa.application.start_conversation import (
         NewConversation,
@@ -104,6 +113,7 @@ if TYPE_CHECKING:
     )
     from prosa.bootstrap import (
         App,
+        Chore,
         Migration,
         Probe,
         bootstrap,
@@ -206,6 +216,7 @@ __all__ = [
     "CallBudget",
     "CallPurpose",
     "CannedReplies",
+    "Chore",
     "CircuitOpen",
     "Classification",
     "ClassificationRequest",
@@ -283,11 +294,16 @@ __all__ = [
     "PublishedEvent",
     "Redacted",
     "RefusedEvent",
+    "RelayOutbox",
+    "Relayed",
     "Reply",
     "RequestKey",
     "RequestLog",
     "Role",
     "RuleViolation",
+    "SecretStore",
+    "SecretUnavailable",
+    "SecretUnreadable",
     "Settings",
     "StaleAttempt",
     "StartConversation",
@@ -362,6 +378,11 @@ _NAMES = {
     "prosa.application.ports.outbox": ("Backlog", "FailedEntry", "Outbox", "OutboxEntry"),
     "prosa.application.ports.prompt_catalog": ("PromptCatalog",),
     "prosa.application.ports.request_log": ("LoggedRequest", "RequestKey", "RequestLog"),
+    "prosa.application.ports.secret_store": (
+        "SecretStore",
+        "SecretUnavailable",
+        "SecretUnreadable",
+    ),
     "prosa.application.ports.unit_of_work": (
         "CommitUnknown",
         "StorageUnavailable",
@@ -370,6 +391,7 @@ _NAMES = {
         "VersionConflict",
     ),
     "prosa.application.generation": ("OnPiece",),
+    "prosa.application.relay_outbox": ("RelayOutbox", "Relayed"),
     "prosa.application.start_conversation": (
         "NewConversation",
         "StartConversation",
@@ -377,7 +399,7 @@ _NAMES = {
     ),
     "prosa.application.take_turn": ("TakeTurn",),
     "prosa.application.turn_policy": ("TurnPolicy",),
-    "prosa.bootstrap": ("App", "Migration", "Probe", "bootstrap", "migrate"),
+    "prosa.bootstrap": ("App", "Chore", "Migration", "Probe", "bootstrap", "migrate"),
     "prosa.domain.content": ("Part", "Text", "ToolCall", "ToolResult"),
     "prosa.domain.conversation": (
         "Conversation",

@@ -2,11 +2,13 @@
 
 # ruff: noqa: PLC0415 - each technology is imported only where it is configured, by whoever uses it
 
+import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -14,22 +16,28 @@ from typing import TYPE_CHECKING
 from prosa.application.accept_turn import AcceptTurn
 from prosa.application.close_conversation import CloseConversation
 from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.ports.event_bus import EventBus
 from prosa.application.ports.guardrail import Guardrail
 from prosa.application.ports.intent_classifier import IntentClassifier
 from prosa.application.ports.language_model import LanguageModel
+from prosa.application.ports.outbox import Outbox
 from prosa.application.ports.prompt_catalog import PromptCatalog
 from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.application.recover_turns import Recovered, RecoverTurns
+from prosa.application.relay_outbox import RelayOutbox
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import PROMPT_VARIABLES, TakeTurn
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.errors import ConfigurationError, PromptNotFound
 from prosa.domain.identifiers import DEFAULT_TENANT, TenantId, time_ordered
 from prosa.domain.intent import IntentCatalog
+from prosa.domain.reply import CannedReplies
 from prosa.settings import ModelName, Settings
 
 if TYPE_CHECKING:
     from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
     from prosa.adapters.openai.language_model import OpenAILanguageModel
+    from prosa.adapters.resilience.circuit_breaker import BreakerView, CircuitBreaker, OnMove
     from prosa.adapters.sql.database import Database
 
 logger = logging.getLogger(__name__)
@@ -51,15 +59,40 @@ CAUTIOUS_CONTEXT_TOKENS = 4_096
 """For any other name: what Ollama gives a model that is not told otherwise."""
 
 
+RELAY_SECONDS = 5.0
+"""How often to look for events that nobody has announced: of another process, or once refused."""
+
+
+RECOVER_SECONDS = 5.0
+"""How often to look for turns that have crashed: as long as a lease outlives its deadline."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """Says whether a part that the application needs can do its work now.
 
-    `check` raises a ProsaError whose message says what is wrong.
+    `check` returns what is worth knowing, or None, and raises a ProsaError whose message says what
+    is wrong.
     """
 
     name: str
-    check: Callable[[], Awaitable[None]]
+    check: Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chore:
+    """What a process that serves does beside answering.
+
+    `work` tells whether there may be more of it at once. It is done when the doorbell rings, and
+    every so many seconds anyway.
+    """
+
+    name: str
+    work: Callable[[], Awaitable[bool]]
+    every_seconds: float
+    doorbell: asyncio.Event = field(default_factory=asyncio.Event)
+    at_end: bool = False
+    """Whether to do what is left before the process ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +105,34 @@ class App:
     close_conversation: CloseConversation
     conversations: ConversationReader
     model: LanguageModel
+    """The model chain, with all that is around it."""
+    breakers: "Callable[[], tuple[BreakerView, ...]]"
+    """How the breaker of each model is now, in the chain's order."""
     probes: tuple[Probe, ...]
+    recover_turns: RecoverTurns
+    relay_outbox: RelayOutbox
+    outbox: Outbox
+    event_bus: EventBus
+    chores: tuple[Chore, ...]
+    """What `prosa serve` does beside answering. Who opens an app does none of it by that alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChain:
+    """A chain of models as one, and the breaker of each."""
+
+    model: LanguageModel
+    breakers: "tuple[CircuitBreaker, ...]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRelay:
+    """What carries events from the outbox to the bus."""
+
+    outbox: Outbox
+    event_bus: EventBus
+    relay_outbox: RelayOutbox
+    chore: Chore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +150,18 @@ async def bootstrap(
     """Build the application, and close within it what was opened.
 
     Without `settings` they are read from the environment; `model` takes the place of PROSA_MODELS
-    and stays open. An embedded SQLite file is made and migrated; any other database has to be
-    migrated already, but may be away and come back. Raises ConfigurationError, StorageUnavailable.
+    and stays open, and has retry and breaker around it, too. An embedded SQLite file is made and
+    migrated; any other database has to be migrated already, but may be away and come back. Raises
+    ConfigurationError, StorageUnavailable.
     """
     settings = settings or Settings()
     async with AsyncExitStack() as stack:
         prompts = await load_prompts(settings)
         database = await stack.enter_async_context(open_database(settings))
         await _require_ready(settings, database)
-        if model is None:
-            model = await stack.enter_async_context(open_language_model(settings))
-        yield _wired(settings, model, database, prompts)
+        relay = relay_of(settings, database)
+        chain = await stack.enter_async_context(_open_chain(settings, model, relay.event_bus))
+        yield _wired(settings, chain, relay, database, prompts)
 
 
 def now() -> datetime:
@@ -109,14 +170,19 @@ def now() -> datetime:
 
 
 def _wired(
-    settings: Settings, model: LanguageModel, database: "Database", prompts: PromptCatalog
+    settings: Settings,
+    chain: ModelChain,
+    relay: EventRelay,
+    database: "Database",
+    prompts: PromptCatalog,
 ) -> App:
     from prosa.adapters.files.canned_replies import load_canned_replies
     from prosa.adapters.sql.conversation_reader import SqlConversationReader
+    from prosa.adapters.sql.expired_turns import SqlExpiredTurns
     from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 
     def units_of_work(tenant_id: TenantId) -> SqlUnitOfWork:
-        return SqlUnitOfWork(database, tenant_id)
+        return SqlUnitOfWork(database, tenant_id, on_events=relay.chore.doorbell.set)
 
     new_hex = time_ordered(now)
     reader = SqlConversationReader(database)
@@ -137,13 +203,16 @@ def _wired(
         units_of_work=units_of_work,
         reader=reader,
         guardrail=guardrail,
-        intent_classifier=load_intent_classifier(settings, load_intents(), model, prompts),
+        intent_classifier=load_intent_classifier(settings, load_intents(), chain.model, prompts),
         prompts=prompts,
-        model=model,
+        model=_degrading(chain.model, settings, canned_replies),
         canned_replies=canned_replies,
         policy=policy,
         clock=now,
         new_hex=new_hex,
+    )
+    recover_turns = RecoverTurns(
+        expired_turns=SqlExpiredTurns(database), take_turn=take_turn, clock=now
     )
     return App(
         settings=settings,
@@ -155,9 +224,22 @@ def _wired(
             units_of_work=units_of_work, clock=now, new_hex=new_hex
         ),
         conversations=reader,
-        model=model,
-        probes=(Probe(name="database", check=database.check),),
+        model=chain.model,
+        breakers=lambda: tuple(breaker.view() for breaker in chain.breakers),
+        probes=(Probe(name="database", check=database.check), *map(_breaker_probe, chain.breakers)),
+        recover_turns=recover_turns,
+        relay_outbox=relay.relay_outbox,
+        outbox=relay.outbox,
+        event_bus=relay.event_bus,
+        chores=(relay.chore, _recovering(recover_turns)),
     )
+
+
+def _recovering(recover_turns: RecoverTurns) -> Chore:
+    async def recover() -> bool:
+        return await recover_turns() != Recovered()
+
+    return Chore(name="recovering turns", work=recover, every_seconds=RECOVER_SECONDS)
 
 
 async def migrate(settings: Settings) -> Migration:
@@ -184,6 +266,39 @@ async def _require_ready(settings: Settings, database: "Database") -> None:
         if settings.uses_sqlite:
             raise
         logger.warning("starting without a database: %s", error)
+
+
+@asynccontextmanager
+async def open_relay(settings: Settings) -> AsyncIterator[EventRelay]:
+    """Open what relays events, and nothing else: no model is needed for it.
+
+    Raises ConfigurationError and StorageUnavailable, as `bootstrap` does.
+    """
+    async with open_database(settings) as database:
+        await _require_ready(settings, database)
+        yield relay_of(settings, database)
+
+
+def relay_of(settings: Settings, database: "Database") -> EventRelay:
+    """Put together what relays the events of a database."""
+    from prosa.adapters.sql.outbox import SqlOutbox
+
+    outbox, event_bus = SqlOutbox(database), load_event_bus(settings)
+    relay_outbox = RelayOutbox(outbox=outbox, event_bus=event_bus, clock=now, random=random.random)
+
+    async def relay() -> bool:
+        return (await relay_outbox.relay_batch()).taken > 0
+
+    chore = Chore(name="relaying events", work=relay, every_seconds=RELAY_SECONDS, at_end=True)
+    return EventRelay(outbox=outbox, event_bus=event_bus, relay_outbox=relay_outbox, chore=chore)
+
+
+def load_event_bus(settings: Settings) -> EventBus:
+    """Prepare the bus that PROSA_EVENT_BUS names."""
+    del settings  # there is one kind so far
+    from prosa.adapters.log.event_bus import LogEventBus
+
+    return LogEventBus()
 
 
 @contextmanager
@@ -220,9 +335,17 @@ def _require_folder(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_language_model(settings: Settings) -> AsyncIterator[LanguageModel]:
-    """Open the model that PROSA_MODELS names. Raises ConfigurationError."""
-    name = settings.models[0]
+async def open_models(settings: Settings) -> AsyncIterator[tuple[LanguageModel, ...]]:
+    """Open each model that PROSA_MODELS names, bare. Raises ConfigurationError."""
+    async with AsyncExitStack() as stack:
+        yield tuple(
+            [await stack.enter_async_context(open_model(settings, it)) for it in settings.models]
+        )
+
+
+@asynccontextmanager
+async def open_model(settings: Settings, name: ModelName) -> AsyncIterator[LanguageModel]:
+    """Open one model of the chain, bare. Raises ConfigurationError."""
     match name.adapter:
         case "openai":
             async with aclosing(_openai(settings, name)) as openai:
@@ -233,6 +356,70 @@ async def open_language_model(settings: Settings) -> AsyncIterator[LanguageModel
                 yield local
         case _:
             yield _scripted()
+
+
+@asynccontextmanager
+async def _open_chain(
+    settings: Settings, model: LanguageModel | None, event_bus: EventBus
+) -> AsyncIterator[ModelChain]:
+    """Open the configured models, or take `model`, and tell the bus when a breaker moves."""
+    with _resilience_packages():
+        from prosa.adapters.resilience.announcing import BreakerAnnouncer
+
+    async with AsyncExitStack() as stack:
+        models = (model,) if model else await stack.enter_async_context(open_models(settings))
+        announcer = BreakerAnnouncer(event_bus, time_ordered(now))
+        await stack.enter_async_context(aclosing(announcer))
+        yield _chain_of(models, settings, announcer)
+
+
+def _chain_of(models: Sequence[LanguageModel], settings: Settings, on_move: "OnMove") -> ModelChain:
+    """Make one model of several: each with retry and breaker, and all with fallback."""
+    with _resilience_packages():
+        from prosa.adapters.resilience.circuit_breaker import CircuitBreaker
+        from prosa.adapters.resilience.language_model import (
+            CircuitBrokenLanguageModel,
+            FallbackLanguageModel,
+            RetryingLanguageModel,
+        )
+        from prosa.adapters.resilience.retry_budget import RetryBudget
+
+    breakers = tuple(
+        CircuitBreaker(
+            model.name,
+            failures=settings.breaker_failures,
+            rest_seconds=settings.breaker_rest_seconds,
+            clock=now,
+            on_move=on_move,
+        )
+        for model in models
+    )
+    retries = RetryBudget()
+    broken = [
+        CircuitBrokenLanguageModel(model, breaker, clock=now)
+        for model, breaker in zip(models, breakers, strict=True)
+    ]
+    retrying = [RetryingLanguageModel(model, retries, clock=now) for model in broken]
+    return ModelChain(model=FallbackLanguageModel(retrying, clock=now), breakers=breakers)
+
+
+def _degrading(
+    model: LanguageModel, settings: Settings, canned_replies: CannedReplies
+) -> LanguageModel:
+    if not settings.degraded_reply:
+        return model
+    from prosa.adapters.resilience.degraded_reply import DegradingLanguageModel
+
+    return DegradingLanguageModel(model, canned_replies.unavailable)
+
+
+def _breaker_probe(breaker: "CircuitBreaker") -> Probe:
+    """Tell a breaker's state: an open one is worth knowing, and no reason to send no messages."""
+
+    async def tell() -> str:
+        return breaker.view().in_words()
+
+    return Probe(name=f"model {breaker.view().model}", check=tell)
 
 
 def _openai(settings: Settings, name: ModelName) -> "OpenAILanguageModel":
@@ -338,6 +525,12 @@ def load_intent_classifier(
 def _database_packages(settings: Settings) -> Iterator[None]:
     extra = "sqlite" if settings.uses_sqlite else "postgres"
     with required_packages(f"PROSA_DATABASE_URL names {extra}", extra=extra):
+        yield
+
+
+@contextmanager
+def _resilience_packages() -> Iterator[None]:
+    with required_packages("retry and breaker around a model", extra="resilience"):
         yield
 
 

@@ -37,6 +37,8 @@ SQLITE = "sqlite+aiosqlite"
 POSTGRES = "postgresql+asyncpg"
 ADAPTERS = ("local", "openai", "scripted")
 """The language models that `PROSA_MODELS` may name."""
+EVENT_BUSES = ("log",)
+"""What `PROSA_EVENT_BUS` may name."""
 
 _SECRET = frozenset({"database_url", "openai_base_url", "openai_api_key", "OPENAI_API_KEY"})
 """Settings whose value no message repeats: URLs may hold a password."""
@@ -44,6 +46,7 @@ _SECRET = frozenset({"database_url", "openai_base_url", "openai_api_key", "OPENA
 _ALLOWED = {
     "bool_parsing": "allowed are true and false",
     "float_parsing": "it should be a number",
+    "int_parsing": "it should be a whole number",
     "path_not_directory": "there is no such folder",
     "path_not_file": "there is no such file",
 }
@@ -70,10 +73,9 @@ def _models(value: object) -> object:
     if not isinstance(value, str):
         return value
     chain = tuple(_model_name(entry.strip()) for entry in value.split(","))
-    if len(chain) > 1:
-        raise ValueError(
-            f"names {len(chain)} models, but this version takes one: it does not fall back yet"
-        )
+    for name in chain:
+        if chain.count(name) > 1:
+            raise ValueError(f"names {name} more than once; a chain has each model once")
     return chain
 
 
@@ -86,6 +88,14 @@ def _model_name(entry: str) -> ModelName:
     if adapter == "local" and model:
         raise ValueError("names a model for local; PROSA_LOCAL_MODEL says which file it reads")
     return ModelName(adapter=adapter, model=model)
+
+
+def _event_bus(value: object) -> object:
+    if value not in EVENT_BUSES:
+        raise ValueError(
+            f"names {value!r}{_meant(str(value), EVENT_BUSES)}: {_one_of(EVENT_BUSES)}"
+        )
+    return value
 
 
 def _database_url(value: object) -> object:
@@ -149,7 +159,16 @@ class Settings(BaseSettings):
     models: Annotated[tuple[ModelName, ...], BeforeValidator(_models), Field(min_length=1)] = (
         ModelName(adapter="local"),
     )
-    """The model chain, in order of preference."""
+    """The model chain, in order of preference: where one fails, the next answers."""
+
+    breaker_failures: int = Field(default=5, ge=1)
+    """After how many failures in a row a model is not asked for a while."""
+
+    breaker_rest_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """How long it is not asked then, before one call tries it."""
+
+    degraded_reply: bool = False
+    """Whether a canned sentence answers where no model does; otherwise the turn fails."""
 
     local_model: FilePath | None = None
     """A GGUF file for `local`; without it, the bundled demonstration weights, if installed."""
@@ -161,6 +180,9 @@ class Settings(BaseSettings):
 
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     """Needed only without a base URL. Its mere presence switches nothing."""
+
+    event_bus: Annotated[str, BeforeValidator(_event_bus)] = "log"
+    """Where events go: `log` writes them to the log, one line each."""
 
     intent_classifier: Literal["rules", "prompted"] = "rules"
     """`prompted` asks the model and costs a call for each turn."""

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.migrations import migrate
+from tests.aws import point_at, running_moto
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +64,18 @@ async def sqlite(sqlite_url: str) -> AsyncIterator[Database]:
     database = Database(sqlite_url)
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="session")
+def moto_address() -> Iterator[str]:
+    """Run moto's server, which answers as AWS does."""
+    with running_moto() as address:
+        yield address
+
+
+@pytest.fixture
+def aws(moto_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process's AWS SDKs call an empty account of moto's."""
+    point_at(moto_address, monkeypatch)
+    reset = urllib.request.Request(f"{moto_address}/moto-api/reset", method="POST")  # noqa: S310 - moto's own address
+    urllib.request.urlopen(reset).close()  # noqa: S310 - as above

@@ -6,9 +6,9 @@ It runs at the door, so that whoever asks is told at once what cannot be.
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from prosa.application.commit import committed
+from prosa.application.commit import TRIES, committed, storing_by
 from prosa.application.idempotency import fingerprint, require_same_request
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, Passage
@@ -32,7 +32,7 @@ from prosa.domain.identifiers import DEFAULT_TENANT, Clock, ConversationId, NewH
 from prosa.domain.moment import Moment
 from prosa.domain.reply import CannedReplies, refusal
 from prosa.domain.turn import Attempt, Turn, TurnStatus
-from prosa.domain.verdict import Blocked, Direction, Redacted, Verdict, findings_of
+from prosa.domain.verdict import Allowed, Blocked, Direction, Redacted, Verdict, findings_of
 
 OPERATION = "take_turn"
 
@@ -42,7 +42,7 @@ class CustomerMessage:
     """A customer's message. Where it names no conversation, it starts one.
 
     `customer_id` and `channel` are for the conversation that is started. `wait_seconds` shortens
-    the deadline; `caller_waits` is false where nobody waits for the answer.
+    the deadline of who waits; `caller_waits` is false where nobody waits for the answer.
     """
 
     text: str
@@ -77,6 +77,15 @@ class AcceptedTurn:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A message with what was found out at the door."""
+
+    message: CustomerMessage
+    verdict: Verdict
+    deadline: datetime
+
+
 class AcceptTurn:
     """Claims turns, once for each idempotency key."""
 
@@ -104,21 +113,51 @@ class AcceptTurn:
 
         A message that the guardrail blocks is answered at once with a safe sentence. Raises
         ConversationNotFound, ConversationClosed, ConversationBusy, KeyReused, TurnInProgress,
-        TurnFailed, MessageTooLong, GuardrailError, StorageUnavailable.
+        TurnFailed, MessageTooLong, GuardrailError, StorageUnavailable, and CommitUnknown where the
+        database told neither by the deadline.
         """
+        deadline = self._deadline(message)
         verdict = await self._guardrail.screen(
             Passage(tenant_id=message.tenant_id, direction=Direction.INBOUND, text=message.text)
         )
+        asked = _Asked(message=message, verdict=verdict, deadline=deadline)
+        async with storing_by(deadline, self._clock):
+            return await self._accept(asked)
+
+    async def recover(self, tenant_id: TenantId, turn_id: TurnId) -> AcceptedTurn:
+        """Claim a turn whose attempt has crashed, where no caller waits for it, or fail it.
+
+        The attempt has all the time that a turn may take. Raises TurnInProgress, TurnNotFound,
+        VersionConflict where somebody else was first, StorageUnavailable, CommitUnknown.
+        """
+        deadline = self._clock() + timedelta(seconds=self._policy.deadline_seconds)
+
+        async def recovered(work: UnitOfWork) -> AcceptedTurn:
+            conversation = await self._conversation_of_turn(work, turn_id)
+            at = self._moment()
+            turn = conversation.recover(turn_id, deadline=deadline, at=at)
+            # The stored message has passed the guardrail.
+            return self._accepted(conversation, turn, Allowed(), at)
+
+        async with storing_by(deadline, self._clock):
+            return await self._claimed(tenant_id, recovered, tries=1)
+
+    async def _accept(self, asked: _Asked) -> AcceptedTurn:
+        message = asked.message
         try:
-            return await self._claimed(message, lambda work: self._claim(work, message, verdict))
+            return await self._claimed(message.tenant_id, lambda work: self._claim(work, asked))
         except (KeyTaken, ConversationBusy, ConversationClosed) as refused:
             if message.idempotency_key is None:
                 raise
             # A key that was claimed before has the say, whatever the conversation says now.
-            return await self._accept_again(message, message.idempotency_key, verdict, refused)
+            return await self._accept_again(asked, message.idempotency_key, refused)
 
     async def _claimed(
-        self, message: CustomerMessage, claim: Callable[[UnitOfWork], Awaitable[AcceptedTurn]]
+        self,
+        tenant_id: TenantId,
+        claim: Callable[[UnitOfWork], Awaitable[AcceptedTurn]],
+        *,
+        tries: int = TRIES,
     ) -> AcceptedTurn:
         """Commit a claim; where it is unknown whether it was, look whether the turn is there."""
         claims: list[AcceptedTurn] = []
@@ -128,24 +167,23 @@ class AcceptTurn:
             return claims[-1]
 
         try:
-            return await committed(self._units_of_work, message.tenant_id, work_on)
+            return await committed(self._units_of_work, tenant_id, work_on, tries=tries)
         except CommitUnknown as error:
             claimed = claims[-1]
             with contextlib.suppress(TurnNotFound):
-                turn = await self._reader.get_turn(message.tenant_id, claimed.turn.id)
-                if turn.attempt == claimed.turn.attempt:
+                turn = await self._reader.get_turn(tenant_id, claimed.turn.id)
+                if (turn.attempt, turn.status) == (claimed.turn.attempt, claimed.turn.status):
                     return claimed
             raise StorageUnavailable("the message could not be stored") from error
 
-    async def _claim(
-        self, work: UnitOfWork, message: CustomerMessage, verdict: Verdict
-    ) -> AcceptedTurn:
+    async def _claim(self, work: UnitOfWork, asked: _Asked) -> AcceptedTurn:
+        message, verdict = asked.message, asked.verdict
         at = self._moment()
         conversation = await self._conversation_of(work, message, at)
         turn = conversation.claim(
             verdict.text if isinstance(verdict, Redacted) else message.text,
             metadata=message.metadata,
-            deadline=at.now + self._time_for(message),
+            deadline=asked.deadline,
             caller_waits=message.caller_waits,
             at=at,
         )
@@ -194,11 +232,9 @@ class AcceptTurn:
         work.conversations.add(conversation)
         return conversation
 
-    async def _accept_again(
-        self, message: CustomerMessage, key: str, verdict: Verdict, refused: Exception
-    ) -> AcceptedTurn:
+    async def _accept_again(self, asked: _Asked, key: str, refused: Exception) -> AcceptedTurn:
         accepted = await self._claimed(
-            message, lambda work: self._claim_again(work, message, key, verdict, refused)
+            asked.message.tenant_id, lambda work: self._claim_again(work, asked, key, refused)
         )
         turn = accepted.turn
         if turn.status is TurnStatus.FAILED and turn.error is not None:
@@ -206,35 +242,33 @@ class AcceptTurn:
         return accepted
 
     async def _claim_again(
-        self,
-        work: UnitOfWork,
-        message: CustomerMessage,
-        key: str,
-        verdict: Verdict,
-        refused: Exception,
+        self, work: UnitOfWork, asked: _Asked, key: str, refused: Exception
     ) -> AcceptedTurn:
+        message = asked.message
         logged = await work.requests.find(_key_of(message, key))
         if logged is None:
             raise refused
         require_same_request(logged, message.fingerprint)
         turn_id = TurnId(logged.resource_id)
+        conversation = await self._conversation_of_turn(work, turn_id)
+        at = self._moment()
+        turn = conversation.run_again(
+            turn_id, deadline=asked.deadline, caller_waits=message.caller_waits, at=at
+        )
+        return self._accepted(conversation, turn, asked.verdict, at)
+
+    async def _conversation_of_turn(self, work: UnitOfWork, turn_id: TurnId) -> Conversation:
         conversation = await work.conversations.get_by_turn(
             turn_id, history=self._policy.history_messages
         )
-        at = self._moment()
-        turn = conversation.run_again(
-            turn_id,
-            deadline=at.now + self._time_for(message),
-            caller_waits=message.caller_waits,
-            at=at,
-        )
         work.conversations.save(conversation)
-        return self._accepted(conversation, turn, verdict, at)
+        return conversation
 
-    def _time_for(self, message: CustomerMessage) -> timedelta:
-        longest = self._policy.deadline_seconds
-        wanted = longest if message.wait_seconds is None else message.wait_seconds
-        return timedelta(seconds=min(wanted, longest))
+    def _deadline(self, message: CustomerMessage) -> datetime:
+        seconds = self._policy.deadline_seconds
+        if message.caller_waits and message.wait_seconds is not None:
+            seconds = min(seconds, message.wait_seconds)
+        return self._clock() + timedelta(seconds=seconds)
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)

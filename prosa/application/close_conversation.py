@@ -1,7 +1,7 @@
 """Close a conversation."""
 
 from prosa.application.commit import committed
-from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from prosa.application.ports.unit_of_work import CommitUnknown, UnitOfWork, UnitOfWorkFactory
 from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.identifiers import Clock, ConversationId, NewHex, TenantId
 from prosa.domain.moment import Moment
@@ -18,7 +18,11 @@ class CloseConversation:
     async def __call__(
         self, tenant_id: TenantId, conversation_id: ConversationId
     ) -> ConversationHeader:
-        """Close it. Raises ConversationNotFound, ConversationBusy, StorageUnavailable."""
+        """Close it. Raises ConversationNotFound, ConversationBusy, StorageUnavailable.
+
+        Where it is unknown whether it was closed, it is closed again; CommitUnknown is raised
+        where that is no clearer.
+        """
 
         async def close(work: UnitOfWork) -> ConversationHeader:
             conversation = await work.conversations.get(conversation_id)
@@ -26,4 +30,7 @@ class CloseConversation:
             work.conversations.save(conversation)
             return conversation.header
 
-        return await committed(self._units_of_work, tenant_id, close)
+        try:
+            return await committed(self._units_of_work, tenant_id, close)
+        except CommitUnknown:
+            return await committed(self._units_of_work, tenant_id, close)

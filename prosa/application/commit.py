@@ -1,24 +1,37 @@
 """Runs a piece of work in one unit of work and commits it, again where somebody saved first."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TypeVar
 
-from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory, VersionConflict
-from prosa.domain.identifiers import TenantId
+from prosa.application.ports.unit_of_work import (
+    CommitUnknown,
+    UnitOfWork,
+    UnitOfWorkFactory,
+    VersionConflict,
+)
+from prosa.domain.identifiers import Clock, TenantId
 
 T = TypeVar("T")
 
 TRIES = 5
 """Who loses a race usually finds a running turn next; who loses five in a row gives up."""
 
+SECONDS_PAST_DEADLINE = 0.5
+"""What came in time may be stored a little late; that it failed, a little later still."""
+
 
 async def committed(
     units_of_work: UnitOfWorkFactory,
     tenant_id: TenantId,
     work: Callable[[UnitOfWork], Awaitable[T]],
+    *,
+    tries: int = TRIES,
 ) -> T:
-    """Do `work` and commit; after a VersionConflict do all of it again, `TRIES` times at most."""
-    for _ in range(TRIES - 1):
+    """Do `work` and commit; after a VersionConflict do all of it again, `tries` times at most."""
+    for _ in range(tries - 1):
         try:
             return await once(units_of_work, tenant_id, work)
         except VersionConflict:
@@ -36,3 +49,20 @@ async def once(
         result = await work(unit_of_work)
         await unit_of_work.commit()
     return result
+
+
+@asynccontextmanager
+async def storing_by(deadline: datetime, clock: Clock) -> AsyncIterator[None]:
+    """Bound what waits for a database, which may hang, by the deadline of a turn.
+
+    Raises CommitUnknown soon after it: what was to be written may have been, or may be yet.
+    """
+    remaining = max(0.0, (deadline - clock()).total_seconds())
+    limit = asyncio.timeout(remaining + SECONDS_PAST_DEADLINE)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise  # somebody else's
+        raise CommitUnknown("the database did not answer by the deadline") from error

@@ -7,10 +7,15 @@ from prosa.application.commit import committed
 from prosa.application.idempotency import fingerprint, require_same_request
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
-from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from prosa.application.ports.unit_of_work import (
+    CommitUnknown,
+    StorageUnavailable,
+    UnitOfWork,
+    UnitOfWorkFactory,
+)
 from prosa.domain.conversation import Conversation
 from prosa.domain.conversation_header import ConversationHeader
-from prosa.domain.errors import KeyTaken
+from prosa.domain.errors import ConversationNotFound, KeyTaken
 from prosa.domain.identifiers import (
     DEFAULT_TENANT,
     Clock,
@@ -68,34 +73,38 @@ class StartConversation:
 
     async def __call__(self, request: NewConversation) -> StartedConversation:
         """Start a conversation. Raises KeyReused, StorageUnavailable."""
+        conversation = self._new(request)
+
+        async def start(work: UnitOfWork) -> None:
+            work.conversations.add(conversation)
+            if request.idempotency_key is not None:
+                key = _key_of(request, request.idempotency_key)
+                work.requests.add(_claim_of(key, request, conversation))
+
         try:
-            header = await committed(
-                self._units_of_work, request.tenant_id, lambda work: self._start(work, request)
-            )
+            await committed(self._units_of_work, request.tenant_id, start)
         except KeyTaken as taken:
             return await self._started_before(request, taken)
-        return StartedConversation(header=header, replayed=False)
+        except CommitUnknown as error:
+            await self._require_started(conversation, error)
+        return StartedConversation(header=conversation.header, replayed=False)
 
-    async def _start(self, work: UnitOfWork, request: NewConversation) -> ConversationHeader:
-        at = Moment(now=self._clock(), new_hex=self._new_hex)
-        conversation = Conversation.start(
+    def _new(self, request: NewConversation) -> Conversation:
+        return Conversation.start(
             tenant_id=request.tenant_id,
             customer_id=request.customer_id,
             channel=request.channel,
             metadata=request.metadata,
-            at=at,
+            at=Moment(now=self._clock(), new_hex=self._new_hex),
         )
-        work.conversations.add(conversation)
-        if request.idempotency_key is not None:
-            work.requests.add(
-                LoggedRequest(
-                    key=_key_of(request, request.idempotency_key),
-                    fingerprint=request.fingerprint,
-                    resource_id=conversation.header.id,
-                    created_at=at.now,
-                )
-            )
-        return conversation.header
+
+    async def _require_started(self, conversation: Conversation, error: CommitUnknown) -> None:
+        """Look whether it is there. Raises StorageUnavailable."""
+        header = conversation.header
+        try:
+            await self._reader.get_conversation(header.tenant_id, header.id)
+        except ConversationNotFound:
+            raise StorageUnavailable("the conversation could not be stored") from error
 
     async def _started_before(
         self, request: NewConversation, taken: KeyTaken
@@ -109,6 +118,17 @@ class StartConversation:
             request.tenant_id, ConversationId(logged.resource_id)
         )
         return StartedConversation(header=header.as_started, replayed=True)
+
+
+def _claim_of(
+    key: RequestKey, request: NewConversation, conversation: Conversation
+) -> LoggedRequest:
+    return LoggedRequest(
+        key=key,
+        fingerprint=request.fingerprint,
+        resource_id=conversation.header.id,
+        created_at=conversation.header.created_at,
+    )
 
 
 def _key_of(request: NewConversation, key: str) -> RequestKey:

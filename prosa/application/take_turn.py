@@ -7,16 +7,17 @@ one process that threads the attempt through, or by tasks that keep it in an Att
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from prosa.application.accept_turn import AcceptTurn, CustomerMessage
-from prosa.application.commit import committed, once
+from prosa.application.commit import committed, once, storing_by
 from prosa.application.generation import Generation, OnPiece, ReplyBlockedError
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, GuardrailError
 from prosa.application.ports.intent_classifier import ClassificationRequest, IntentClassifier
 from prosa.application.ports.language_model import (
     CallBudget,
+    CircuitOpen,
     ContentFiltered,
     ContextTooLong,
     LanguageModel,
@@ -46,6 +47,9 @@ from prosa.domain.turn import Attempt, Turn, TurnOutcome, TurnStatus
 CALLS_TO_CLASSIFY = 1
 PROMPT_VARIABLES = frozenset({"intent", "today"})
 """What a prompt of this use case may ask for: the intent's name, and the date (ISO 8601)."""
+
+SECONDS_TO_GIVE_UP = 2.0
+"""How long a run that was cancelled may take to say so in the database."""
 
 
 class TakeTurn:
@@ -94,8 +98,8 @@ class TakeTurn:
     async def run(self, attempt: Attempt, on_piece: OnPiece | None = None) -> Turn:
         """Classify, generate and record; where that is not to be, fail the turn and raise why.
 
-        Raises DeadlineExceeded, a LanguageModelError, GuardrailError, PromptNotFound,
-        StaleAttempt, StorageUnavailable.
+        A run that is cancelled fails its turn, too. Raises DeadlineExceeded, a LanguageModelError,
+        GuardrailError, PromptNotFound, StaleAttempt, StorageUnavailable, CommitUnknown.
         """
         generation = self._generation(attempt, on_piece)
         try:
@@ -104,6 +108,9 @@ class TakeTurn:
                 generation = self._generation(attempt, on_piece)
                 attempt = await self._generate(attempt, generation)
             return await self.record(attempt)
+        except asyncio.CancelledError as error:
+            await self._give_up(generation.broken_off(attempt), error)
+            raise
         except Exception as error:
             turn = await self._fail_quietly(generation.broken_off(attempt), error)
             if turn is not None and turn.error is not None and not turn.error.retryable:
@@ -154,32 +161,47 @@ class TakeTurn:
     async def record(self, attempt: Attempt) -> Turn:
         """Store the reply and complete the turn; a repeated record finds what it recorded.
 
-        Raises StaleAttempt, TurnWithoutReply, StorageUnavailable.
+        Raises StaleAttempt, TurnWithoutReply, StorageUnavailable, and CommitUnknown where it could
+        not be learnt by the deadline whether it was stored.
         """
         at = self._moment()
-        try:
-            return await self._end(
-                attempt, lambda conversation: conversation.record(attempt, at=at)
-            )
-        except (StaleAttempt, CommitUnknown):
-            turn = await self._reader.get_turn(attempt.tenant_id, attempt.turn_id)
-            if turn.status is TurnStatus.COMPLETED and turn.attempt == attempt.number:
-                return turn
-            raise
+        return await self._end(
+            attempt, lambda conversation: conversation.record(attempt, at=at), TurnStatus.COMPLETED
+        )
 
-    async def fail(self, attempt: Attempt, error: Exception) -> Turn:
+    async def fail(self, attempt: Attempt, error: BaseException) -> Turn:
         """End the turn in failure, so that its conversation is free at once.
 
-        Raises StaleAttempt, StorageUnavailable.
+        A repeated fail finds what it failed. Raises what `record` raises, but TurnWithoutReply.
         """
-        code, retryable = _failure_of(error)
+        failure = _failure_of(error)
         at = self._moment()
         return await self._end(
             attempt,
-            lambda conversation: conversation.fail(attempt, code=code, retryable=retryable, at=at),
+            lambda conversation: conversation.fail(
+                attempt,
+                code=failure.code,
+                retryable=failure.retryable,
+                counts=failure.counts,
+                at=at,
+            ),
+            TurnStatus.FAILED,
         )
 
-    async def _end(self, attempt: Attempt, end: Callable[[Conversation], Turn]) -> Turn:
+    async def _end(
+        self, attempt: Attempt, end: Callable[[Conversation], Turn], ended: TurnStatus
+    ) -> Turn:
+        """End the attempt's turn; where it is not known to have been, look whether it is ended."""
+        async with storing_by(attempt.deadline, self._clock):
+            try:
+                return await self._save_end(attempt, end)
+            except (StaleAttempt, CommitUnknown):
+                turn = await self._reader.get_turn(attempt.tenant_id, attempt.turn_id)
+                if turn.status is ended and turn.attempt == attempt.number:
+                    return turn
+                raise
+
+    async def _save_end(self, attempt: Attempt, end: Callable[[Conversation], Turn]) -> Turn:
         """End the attempt's turn by one save, as if nothing had happened since it began.
 
         Where something has, the version says so, and the conversation is looked at as it is now.
@@ -197,11 +219,28 @@ class TakeTurn:
         except VersionConflict:
             return await committed(self._units_of_work, attempt.tenant_id, reloaded)
 
-    async def _fail_quietly(self, attempt: Attempt, error: Exception) -> Turn | None:
+    async def _fail_quietly(self, attempt: Attempt, error: BaseException) -> Turn | None:
         """Fail the turn; where even that fails, its lease will free the conversation."""
         with contextlib.suppress(PortFailure, StaleAttempt):
             return await self.fail(attempt, error)
         return None
+
+    async def _give_up(self, attempt: Attempt, error: asyncio.CancelledError) -> None:
+        """Fail the turn of a cancelled run.
+
+        In a task of its own, for which this one waits whatever happens: what is awaited by a task
+        that is being cancelled may be cancelled again.
+        """
+
+        async def fail_soon() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS_TO_GIVE_UP):
+                    await self._fail_quietly(attempt, error)
+
+        failing = asyncio.ensure_future(fail_soon())
+        while not failing.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([failing])
 
     def _request(
         self, attempt: Attempt, template: PromptTemplate, budget: CallBudget
@@ -257,22 +296,33 @@ def _ended(
     return turn
 
 
-_FAILURES: tuple[tuple[type[Exception], str, bool], ...] = (
-    (DeadlineExceeded, "deadline_exceeded", True),
-    (ContextTooLong, "context_too_long", False),
-    (ModelRejectedRequest, "model_rejected", False),
-    (LanguageModelError, "model_unavailable", True),
-    (GuardrailError, "guardrail_unavailable", True),
-    (StorageUnavailable, "storage_unavailable", True),
-    (CommitUnknown, "storage_unavailable", True),
-    (VersionConflict, "storage_unavailable", True),
-    (Exception, "internal_error", True),
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What a turn fails of, by the code that clients see."""
+
+    kind: type[BaseException]
+    code: str
+    retryable: bool = True
+    """Whether the same key may run it again."""
+    counts: bool = True
+    """Whether it counts towards the limit: what was not tried at all does not."""
+
+
+_FAILURES = (
+    _Failure(DeadlineExceeded, "deadline_exceeded"),
+    _Failure(ContextTooLong, "context_too_long", retryable=False),
+    _Failure(ModelRejectedRequest, "model_rejected", retryable=False),
+    _Failure(CircuitOpen, "model_unavailable", counts=False),
+    _Failure(LanguageModelError, "model_unavailable"),
+    _Failure(GuardrailError, "guardrail_unavailable"),
+    _Failure(StorageUnavailable, "storage_unavailable"),
+    _Failure(CommitUnknown, "storage_unavailable"),
+    _Failure(VersionConflict, "storage_unavailable"),
+    _Failure(asyncio.CancelledError, "interrupted"),
+    _Failure(BaseException, "internal_error"),
 )
-"""What a turn fails of, by the code that clients see, and whether it may run again.
-
-The first line that fits counts.
-"""
+"""The first line that fits counts."""
 
 
-def _failure_of(error: Exception) -> tuple[str, bool]:
-    return next((code, again) for kind, code, again in _FAILURES if isinstance(error, kind))
+def _failure_of(error: BaseException) -> _Failure:
+    return next(failure for failure in _FAILURES if isinstance(error, failure.kind))

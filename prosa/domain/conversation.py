@@ -42,7 +42,7 @@ from prosa.domain.turn import (
 )
 
 LEASE_RAN_OUT = "lease_ran_out"
-"""The error code of a turn whose attempt crashed and that another request found."""
+"""The error code of a turn whose attempt crashed: another request found it, or recovery did."""
 
 ASK_AGAIN_SECONDS = 2.0
 """How soon to ask again for something that usually ends well before its lease does."""
@@ -194,8 +194,7 @@ class Conversation:
         elif turn.error is not None and not turn.error.retryable:
             raise TurnFailed(turn.id, turn.error.code)
         if failures >= MAX_FAILURES:
-            error = TurnError(code=LEASE_RAN_OUT, retryable=False)
-            return self._end_in_failure(replace(turn, failures=failures), error, at)
+            return self._fail_crashed(turn, at)
         self._require_open()
         self._require_no_other_turn(turn.id, at)
         again = replace(
@@ -210,6 +209,21 @@ class Conversation:
             completed_at=None,
         )
         return self._begin(again, at)
+
+    def recover(self, turn_id: TurnId, *, deadline: datetime, at: Moment) -> Turn:
+        """See to a turn whose attempt has crashed: run it again where no caller waits, or fail it.
+
+        A turn that has ended is returned as it is. Raises TurnInProgress while its attempt may
+        still be at work, TurnNotFound.
+        """
+        turn = self._turn(turn_id)
+        if turn.status is not TurnStatus.RUNNING:
+            return turn
+        if not turn.lease_has_run_out(at.now):
+            raise TurnInProgress(turn.id, _ask_again(at.now, turn.lease_until))
+        if turn.caller_waits:
+            return self._fail_crashed(turn, at)
+        return self.run_again(turn_id, deadline=deadline, caller_waits=False, at=at)
 
     def attempt_at(self, turn: Turn) -> Attempt:
         """Begin what the newest attempt at a turn finds out; the turn's message stands last.
@@ -245,14 +259,15 @@ class Conversation:
         code: str,
         retryable: bool,
         at: Moment,
+        counts: bool = True,
     ) -> Turn:
         """End the attempt's turn in failure; its conversation is free at once.
 
-        At the limit of failures it has failed for good. Raises StaleAttempt where the attempt does
-        not own the turn any more.
+        At the limit of failures it has failed for good; a failure that was none of the turn's own
+        need not count. Raises StaleAttempt where the attempt does not own the turn any more.
         """
         turn = self._owned_by(attempt)
-        failures = turn.failures + 1
+        failures = turn.failures + counts
         error = TurnError(code=code, retryable=retryable and failures < MAX_FAILURES)
         self.changes.attempts.append(attempt)
         return self._end_in_failure(replace(turn, failures=failures), error, at)
@@ -284,9 +299,13 @@ class Conversation:
         running = self._turn(running_id)
         if not running.lease_has_run_out(at.now):
             raise ConversationBusy(self.header.id, _ask_again(at.now, running.lease_until))
-        failures = running.failures + 1
+        self._fail_crashed(running, at)
+
+    def _fail_crashed(self, turn: Turn, at: Moment) -> Turn:
+        """Fail a turn whose lease has run out."""
+        failures = turn.failures + 1
         error = TurnError(code=LEASE_RAN_OUT, retryable=failures < MAX_FAILURES)
-        self._end_in_failure(replace(running, failures=failures), error, at)
+        return self._end_in_failure(replace(turn, failures=failures), error, at)
 
     def _turn(self, turn_id: TurnId) -> Turn:
         turn = self._turns.get(turn_id)

@@ -33,7 +33,9 @@ ProsaError
 │   ├─ CommitUnknown*
 │   ├─ VersionConflict*
 │   ├─ EventBusError*
-│   └─ GuardrailError*
+│   ├─ GuardrailError*
+│   ├─ SecretUnavailable*
+│   └─ SecretUnreadable
 └─ ConfigurationError
 
 A star marks a transient failure: the same request may succeed later. Failures of a port are

@@ -1,11 +1,13 @@
 """The use cases over in-memory adapters, for tests: everything real but the world outside."""
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prosa.adapters.in_memory.attempt_store import InMemoryAttemptStore
 from prosa.adapters.in_memory.conversation_reader import InMemoryConversationReader
+from prosa.adapters.in_memory.expired_turns import InMemoryExpiredTurns
 from prosa.adapters.in_memory.guardrail import ScriptedGuardrail
 from prosa.adapters.in_memory.intent_classifier import ScriptedIntentClassifier
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel, Step
@@ -17,20 +19,24 @@ from prosa.application.close_conversation import CloseConversation
 from prosa.application.ports.language_model import ModelRequest
 from prosa.application.ports.prompt_catalog import PromptCatalog
 from prosa.application.ports.unit_of_work import UnitOfWork
+from prosa.application.recover_turns import RecoverTurns
 from prosa.application.start_conversation import NewConversation, StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.content import text_of
-from prosa.domain.identifiers import ConversationId, TenantId
+from prosa.domain.conversation_header import ConversationHeader
+from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 from prosa.domain.intent import Intent, IntentCatalog, IntentDefinition
 from prosa.domain.message import Message
 from prosa.domain.prompt import PromptTemplate
 from prosa.domain.reply import CannedReplies
+from prosa.domain.turn import Turn
 from prosa.testing.builders import VirtualClock
 
 TENANT = TenantId("acme")
 KEY = "key-1"
 SAFE = "Desculpe, não posso ajudar com isso. Posso ajudar com pedidos."
+SORRY = "Desculpe, tente mais tarde."
 REFUND = Intent(name="refund", confidence=0.9)
 
 INTENTS = IntentCatalog(
@@ -47,10 +53,17 @@ PROMPT = PromptTemplate(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """What goes wrong with one commit, before it has written or after."""
+    """What goes wrong with one commit, before or after it has written; with no error it hangs."""
 
-    error: Exception
+    error: Exception | None = None
     written: bool = False
+
+    async def strike(self) -> None:
+        """Go wrong."""
+        if self.error is None:
+            await asyncio.get_running_loop().create_future()
+        else:
+            raise self.error
 
 
 class TroubledUnitOfWork(InMemoryUnitOfWork):
@@ -68,7 +81,30 @@ class TroubledUnitOfWork(InMemoryUnitOfWork):
         if trouble is None or trouble.written:
             await super().commit()
         if trouble is not None:
-            raise trouble.error
+            await trouble.strike()
+
+
+class TroubledReader(InMemoryConversationReader):
+    """Reads, unless there is trouble."""
+
+    def __init__(self, storage: InMemoryStorage) -> None:
+        super().__init__(storage)
+        self.troubles: deque[Trouble] = deque()
+        """What happens at the next reads of single turns and conversations."""
+
+    async def get_conversation(
+        self, tenant_id: TenantId, conversation_id: ConversationId
+    ) -> ConversationHeader:
+        """Read as the script says, then as it should be."""
+        if self.troubles:
+            await self.troubles.popleft().strike()
+        return await super().get_conversation(tenant_id, conversation_id)
+
+    async def get_turn(self, tenant_id: TenantId, turn_id: TurnId) -> Turn:
+        """Read as the script says, then as it should be."""
+        if self.troubles:
+            await self.troubles.popleft().strike()
+        return await super().get_turn(tenant_id, turn_id)
 
 
 class Service:
@@ -84,10 +120,16 @@ class Service:
         classifier: ScriptedIntentClassifier | None = None,
         prompts: PromptCatalog | None = None,
         policy: TurnPolicy | None = None,
+        model: ScriptedLanguageModel | None = None,
+        storage: InMemoryStorage | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
-        """Take the script of the model, what it says after that, and what else is unusual."""
-        self.clock = VirtualClock()
-        self.model = ScriptedLanguageModel(
+        """Take the script of the model, what it says after that, and what else is unusual.
+
+        Installations that are given the same storage and clock are processes of one.
+        """
+        self.clock = clock or VirtualClock()
+        self.model = model or ScriptedLanguageModel(
             script,
             default=always,
             context_tokens=context_tokens,
@@ -97,8 +139,8 @@ class Service:
         self.guardrail = guardrail or ScriptedGuardrail()
         self.classifier = classifier or ScriptedIntentClassifier(INTENTS)
         self.policy = policy or TurnPolicy()
-        self.storage = InMemoryStorage()
-        self.reader = InMemoryConversationReader(self.storage)
+        self.storage = storage or InMemoryStorage()
+        self.reader = TroubledReader(self.storage)
         self.attempts = InMemoryAttemptStore(self.storage)
         self.commits: deque[Trouble | None] = deque()
         """What happens at the next commits; None for one that does what it should."""
@@ -106,7 +148,7 @@ class Service:
             units_of_work=self.units_of_work,
             reader=self.reader,
             guardrail=self.guardrail,
-            canned_replies=CannedReplies(refused=SAFE),
+            canned_replies=CannedReplies(refused=SAFE, unavailable=SORRY),
             policy=self.policy,
             clock=self.clock,
             new_hex=self.clock.new_hex,
@@ -119,10 +161,15 @@ class Service:
             intent_classifier=self.classifier,
             prompts=prompts or InMemoryPromptCatalog([PROMPT]),
             model=self.model,
-            canned_replies=CannedReplies(refused=SAFE),
+            canned_replies=CannedReplies(refused=SAFE, unavailable=SORRY),
             policy=self.policy,
             clock=self.clock,
             new_hex=self.clock.new_hex,
+        )
+        self.recover_turns = RecoverTurns(
+            expired_turns=InMemoryExpiredTurns(self.storage),
+            take_turn=self.take_turn,
+            clock=self.clock,
         )
         self.start_conversation = StartConversation(
             units_of_work=self.units_of_work,
@@ -169,6 +216,7 @@ def a_message(
     tenant_id: TenantId = TENANT,
     caller: str = "",
     wait_seconds: float | None = None,
+    caller_waits: bool = True,
 ) -> CustomerMessage:
     """Write a customer's message; without `to` it starts a conversation."""
     return CustomerMessage(
@@ -178,6 +226,7 @@ def a_message(
         caller=caller,
         idempotency_key=key,
         wait_seconds=wait_seconds,
+        caller_waits=caller_waits,
     )
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
+from prosa.application.ports.unit_of_work import CommitUnknown
 from prosa.domain.conversation_header import ConversationStatus
 from prosa.domain.errors import ConversationBusy, ConversationNotFound
 from prosa.domain.identifiers import TenantId
 from prosa.domain.turn import TurnStatus
-from tests.application.service import TENANT, Service, a_message
+from tests.application.service import TENANT, Service, Trouble, a_message
 
 
 async def test_closing_gives_the_closed_conversation() -> None:
@@ -58,3 +59,13 @@ async def test_another_tenants_conversation_is_not_found() -> None:
     conversation = await service.a_conversation()
     with pytest.raises(ConversationNotFound):
         await service.close_conversation(TenantId("globex"), conversation)
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_conversation_that_may_have_been_closed_is_closed(*, written: bool) -> None:
+    service = Service()
+    conversation = await service.a_conversation()
+    service.commits.append(Trouble(error=CommitUnknown("broken off"), written=written))
+    header = await service.close_conversation(TENANT, conversation)
+    assert header.status is ConversationStatus.CLOSED
+    assert service.event_names().count("ConversationClosed") == 1

@@ -9,12 +9,13 @@ import pytest
 
 from prosa.adapters.in_memory.guardrail import ScriptedGuardrail
 from prosa.adapters.in_memory.intent_classifier import ScriptedIntentClassifier
-from prosa.adapters.in_memory.language_model import Hang, ScriptedReply
+from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel, ScriptedReply
 from prosa.adapters.in_memory.prompt_catalog import InMemoryPromptCatalog
 from prosa.application.commit import TRIES
 from prosa.application.ports.guardrail import GuardrailError
 from prosa.application.ports.intent_classifier import Classification, ClassificationRequest
 from prosa.application.ports.language_model import (
+    CircuitOpen,
     ContextTooLong,
     LanguageModelError,
     ModelMisconfigured,
@@ -25,12 +26,14 @@ from prosa.application.ports.language_model import (
     ModelRequest,
     ModelTimedOut,
     ModelUnavailable,
+    OnText,
 )
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     StorageUnavailable,
     VersionConflict,
 )
+from prosa.application.start_conversation import NewConversation
 from prosa.application.turn_policy import TurnPolicy
 from prosa.domain.content import Text
 from prosa.domain.errors import (
@@ -40,8 +43,9 @@ from prosa.domain.errors import (
     TurnFailed,
 )
 from prosa.domain.prompt import PromptTemplate
+from prosa.domain.reply import Reply
 from prosa.domain.sentences import split
-from prosa.domain.turn import Turn, TurnError, TurnStatus
+from prosa.domain.turn import MAX_FAILURES, Turn, TurnError, TurnStatus
 from tests.application.service import (
     INTENTS,
     KEY,
@@ -160,6 +164,16 @@ async def test_what_no_retry_would_repair_fails_the_turn_for_good(
     assert await error_of(service) == TurnError(code=code, retryable=False)
 
 
+async def test_a_model_that_was_not_asked_at_all_is_no_failure_that_counts() -> None:
+    service = Service(always=CircuitOpen("resting", retry_after=30.0))
+    for _ in range(MAX_FAILURES + 1):
+        with pytest.raises(CircuitOpen):
+            await service.take_turn(a_message(key=KEY))
+    turn = the_turn(service)
+    assert turn.error == TurnError(code="model_unavailable", retryable=True)
+    assert (turn.attempt, turn.failures) == (MAX_FAILURES + 1, 0)
+
+
 async def test_a_turn_may_be_failed_as_a_step_of_its_own() -> None:
     service = Service()
     attempt = (await service.accept(a_message())).attempt
@@ -260,6 +274,75 @@ async def test_the_first_piece_is_shown_before_the_reply_is_whole() -> None:
     assert listener.pieces == ["Olá! "]
 
 
+# Runs that are cancelled
+
+
+async def a_run_cancelled(service: Service, on_piece: Listener | None = None) -> None:
+    running = asyncio.create_task(service.take_turn(a_message(key=KEY), on_piece))
+    await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_cancelled_run_fails_its_turn_and_the_same_key_runs_it_again_at_once() -> None:
+    service = Service(Hang(), always="Agora sim.")
+    await a_run_cancelled(service)
+    assert the_turn(service).error == TurnError(code="interrupted", retryable=True)
+    assert (await service.take_turn(a_message(key=KEY))).turn.attempt == 2
+
+
+class SlowEnd(ScriptedLanguageModel):
+    """Says a sentence, and never ends."""
+
+    async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
+        """Say it."""
+        request.budget.spend()
+        assert on_text is not None
+        await on_text("Olá! Se")
+        never: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        return await never
+
+
+async def test_what_a_cancelled_run_said_and_spent_is_kept() -> None:
+    service = Service(model=SlowEnd())
+    await a_run_cancelled(service, Listener())
+    kept = service.state.attempts[the_turn(service).id, 1]
+    assert (kept.said, kept.calls_made) == ("Olá! ", 1)
+
+
+async def test_a_run_that_is_cancelled_twice_fails_its_turn_nevertheless() -> None:
+    service = Service(Hang())
+    running = asyncio.create_task(service.take_turn(a_message()))
+    await asyncio.sleep(0.01)
+    service.commits.append(Trouble(error=VersionConflict("somebody")))
+    running.cancel()
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert the_turn(service).error == TurnError(code="interrupted", retryable=True)
+
+
+async def test_a_run_that_is_cancelled_while_it_records_has_ended_its_turn() -> None:
+    service = Service()
+    service.commits.extend([None, Trouble(written=True)])
+    await a_run_cancelled(service)
+    turn = the_turn(service)
+    assert (turn.status, turn.error) == (TurnStatus.COMPLETED, None)
+    assert (await service.take_turn(a_message(key=KEY))).replayed
+
+
+async def test_where_a_cancelled_run_cannot_fail_its_turn_it_ends_soon_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prosa.application.take_turn.SECONDS_TO_GIVE_UP", 0.01)
+    service = Service(Hang())
+    service.commits.extend([None, Trouble()])
+    await a_run_cancelled(service)
+    assert the_turn(service).status is TurnStatus.RUNNING
+
+
 # Storage that fails
 
 
@@ -289,6 +372,54 @@ async def test_a_reply_that_was_recorded_after_all_is_found_by_reading() -> None
     outcome = await service.take_turn(a_message())
     assert outcome.turn == the_turn(service)
     assert outcome.turn.status is TurnStatus.COMPLETED
+
+
+async def test_a_failure_that_was_recorded_after_all_is_found_by_reading() -> None:
+    service = Service()
+    attempt = (await service.accept(a_message())).attempt
+    assert attempt is not None
+    service.commits.append(Trouble(error=CommitUnknown("broken off"), written=True))
+    turn = await service.take_turn.fail(attempt, ModelUnavailable("down"))
+    assert turn == the_turn(service)
+    assert await service.take_turn.fail(attempt, ModelUnavailable("down")) == turn
+
+
+async def test_a_commit_that_cannot_be_looked_up_either_leaves_storage_unavailable() -> None:
+    service = Service()
+    service.commits.append(Trouble(error=CommitUnknown("broken off"), written=True))
+    service.reader.troubles.append(Trouble(error=StorageUnavailable("away")))
+    with pytest.raises(StorageUnavailable):
+        await service.take_turn(a_message(key=KEY))
+    service.commits.append(Trouble(error=CommitUnknown("broken off"), written=True))
+    service.reader.troubles.append(Trouble(error=StorageUnavailable("away")))
+    with pytest.raises(StorageUnavailable):
+        await service.start_conversation(NewConversation(tenant_id=TENANT))
+
+
+@pytest.mark.parametrize("commits", [0, 1], ids=["claim", "record"])
+async def test_a_database_that_hangs_holds_no_answer_past_the_deadline_and_a_second(
+    commits: int,
+) -> None:
+    service = Service(policy=SOON)
+    service.commits.extend([*[None] * commits, Trouble(), Trouble()])
+    async with asyncio.timeout(2):
+        with pytest.raises(CommitUnknown):
+            await service.take_turn(a_message())
+
+
+async def test_a_hanging_record_that_was_written_is_found_with_the_same_key() -> None:
+    service = Service(policy=SOON)
+    service.commits.extend([None, Trouble(written=True)])
+    with pytest.raises(CommitUnknown):
+        await service.take_turn(a_message(key=KEY))
+    assert (await service.take_turn(a_message(key=KEY))).replayed
+
+
+async def test_somebody_elses_timeout_is_not_the_databases() -> None:
+    service = Service()
+    service.commits.append(Trouble(error=TimeoutError()))
+    with pytest.raises(TimeoutError):
+        await service.take_turn(a_message())
 
 
 async def test_a_reply_that_was_not_recorded_is_not_made_up() -> None:

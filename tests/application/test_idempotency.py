@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from prosa.adapters.in_memory.guardrail import ScriptedGuardrail
-from prosa.adapters.in_memory.language_model import Hang
 from prosa.application.idempotency import fingerprint
 from prosa.application.ports.language_model import ModelUnavailable
 from prosa.domain.conversation import LEASE_RAN_OUT
@@ -231,19 +230,6 @@ async def test_a_zombie_does_not_fail_the_turn_that_it_has_lost() -> None:
     with pytest.raises(DeadlineExceeded):
         await service.take_turn.run(zombie)
     assert service.state.turns[zombie.turn_id] == taken_over.turn
-
-
-async def test_a_cancelled_turn_is_held_until_its_lease_and_then_taken_over() -> None:
-    service = Service(Hang(), always="Agora sim.")
-    cancelled = asyncio.create_task(service.take_turn(a_message(key=KEY)))
-    await asyncio.sleep(0.01)
-    cancelled.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await cancelled
-    with pytest.raises(TurnInProgress):
-        await service.take_turn(a_message(key=KEY))
-    service.clock.advance(LEASE_SECONDS)
-    assert (await service.take_turn(a_message(key=KEY))).turn.attempt == 2
 
 
 async def test_another_message_fails_a_crashed_turn_whose_key_runs_it_again() -> None:

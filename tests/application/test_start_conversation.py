@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.application.ports.unit_of_work import CommitUnknown, StorageUnavailable
 from prosa.application.start_conversation import NewConversation
 from prosa.domain.conversation_header import ConversationStatus
 from prosa.domain.errors import KeyReused, KeyTaken
@@ -102,3 +102,17 @@ async def test_what_storage_lost_was_not_started() -> None:
     with pytest.raises(StorageUnavailable):
         await service.start_conversation(asked())
     assert not (await service.start_conversation(asked())).replayed
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_start_of_unknown_outcome_is_looked_up(*, written: bool) -> None:
+    service = Service()
+    service.commits.append(Trouble(error=CommitUnknown("broken off"), written=written))
+    if written:
+        first = await service.start_conversation(asked())
+        again = await service.start_conversation(asked())
+        assert (again.header.id, again.replayed) == (first.header.id, True)
+        return
+    with pytest.raises(StorageUnavailable):
+        await service.start_conversation(asked())
+    assert service.state.headers == {}

@@ -12,17 +12,18 @@ from uuid import uuid4
 
 import pytest
 
-from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
+from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel
 from prosa.adapters.sql.database import Database
 from prosa.application.accept_turn import CustomerMessage
+from prosa.application.ports.language_model import ModelMisconfigured
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.bootstrap import (
     CAUTIOUS_CONTEXT_TOKENS,
     bootstrap,
     migrate,
-    open_language_model,
+    open_models,
 )
-from prosa.domain.errors import ProsaError
+from prosa.domain.errors import DeadlineExceeded, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.domain.turn import TurnStatus
 from prosa.settings import Settings
@@ -41,6 +42,8 @@ CASES = {
     "aiosqlite": {"models": "scripted"},
     "alembic": {"models": "scripted"},
     "asyncpg": {"models": "scripted", "database_url": POSTGRES},
+    "pybreaker": {"models": "scripted"},
+    "tenacity": {"models": "scripted"},
     "xllamacpp": {"models": "local"},
     "openai": {"models": "openai:gpt-4o"},
 }
@@ -85,8 +88,11 @@ async def refusal(settings: Settings) -> str:
 async def test_a_message_is_answered_and_stored_in_a_file_that_was_not_there() -> None:
     async with bootstrap(Settings(models="scripted")) as app:
         outcome = await app.take_turn(CustomerMessage(text="Olá, onde está o meu pedido?"))
-        assert [probe.name for probe in app.probes] == ["database"]
-        await app.probes[0].check()
+        assert [probe.name for probe in app.probes] == ["database", "model scripted"]
+        assert [await probe.check() for probe in app.probes] == [
+            None,
+            "circuit closed, failures in a row: 0",
+        ]
     async with bootstrap(Settings(models="scripted")) as app:
         turn = await app.conversations.get_turn(DEFAULT_TENANT, outcome.turn.id)
     assert turn.status is TurnStatus.COMPLETED
@@ -129,6 +135,69 @@ async def test_the_platforms_own_sentences_follow_the_locale(locale: str, words:
     assert words in outcome.turn.reply.text
 
 
+async def test_where_a_model_is_down_the_next_of_the_chain_answers() -> None:
+    settings = Settings(
+        models="openai:gone,scripted",
+        openai_base_url="http://127.0.0.1:9/v1",
+        breaker_failures=2,
+        breaker_rest_seconds=3_600,
+    )
+    async with bootstrap(settings) as app:
+        outcome = await app.take_turn(CustomerMessage(text="Olá"))
+        gone, scripted = app.breakers()
+    assert outcome.turn.reply is not None
+    assert outcome.turn.reply.provenance is not None
+    assert outcome.turn.reply.provenance.provider == "scripted"
+    assert (gone.model, gone.state, gone.failures) == ("openai:gone", "open", 2)
+    assert 0 < gone.retry_after <= 3_600
+    assert (scripted.model, scripted.state) == ("scripted", "closed")
+
+
+async def test_a_later_model_of_the_chain_has_to_be_complete_at_the_start() -> None:
+    sentence = await refusal(Settings(models="scripted,openai:gpt-4o-mini"))
+    assert sentence.startswith("PROSA_MODELS names openai:gpt-4o-mini: set OPENAI_API_KEY")
+
+
+async def test_a_breaker_that_moves_tells_the_bus(caplog: pytest.LogCaptureFixture) -> None:
+    model = ScriptedLanguageModel(default=ModelMisconfigured("wrong key"))
+    async with bootstrap(Settings(), model=model) as app:
+        with caplog.at_level(logging.INFO, "prosa"), pytest.raises(ModelMisconfigured):
+            await app.take_turn(CustomerMessage(text="Olá"))
+    assert "language_model.breaker.moved.v1" in caplog.text
+
+
+@pytest.mark.parametrize("classifier", ["rules", "prompted"])
+async def test_a_degraded_reply_is_given_where_it_is_wanted(classifier: str) -> None:
+    down = ScriptedLanguageModel(default=ModelMisconfigured("wrong key"))
+    settings = Settings(degraded_reply=True, intent_classifier=classifier, locale="en")
+    async with bootstrap(settings, model=down) as app:
+        outcome = await app.take_turn(CustomerMessage(text="Hello"))
+    assert outcome.turn.status is TurnStatus.COMPLETED
+    assert outcome.turn.reply is not None
+    assert outcome.turn.reply.text.startswith("Sorry, I can't answer right now.")
+    assert outcome.turn.reply.provenance is not None
+    assert outcome.turn.reply.provenance.degraded
+    assert len(down.requests) == 1
+
+
+async def test_a_degraded_reply_comes_before_the_time_is_over() -> None:
+    stalled = ScriptedLanguageModel(default=Hang())
+    settings = Settings(degraded_reply=True, deadline_seconds=0.5)
+    async with bootstrap(settings, model=stalled) as app:
+        outcome = await app.take_turn(CustomerMessage(text="Hello"))
+    assert outcome.turn.reply is not None
+    assert outcome.turn.reply.provenance is not None
+    assert outcome.turn.reply.provenance.degraded
+
+
+async def test_without_it_a_turn_fails_where_all_models_stall() -> None:
+    stalled = ScriptedLanguageModel(default=Hang())
+    async with bootstrap(Settings(deadline_seconds=0.5), model=stalled) as app:
+        with pytest.raises(DeadlineExceeded):
+            await app.take_turn(CustomerMessage(text="Hello"))
+        assert app.breakers()[0].failures == 1
+
+
 async def test_openai_needs_a_key_or_a_server_of_ones_own() -> None:
     assert await refusal(Settings(models="openai:gpt-4o-mini")) == (
         "PROSA_MODELS names openai:gpt-4o-mini: set OPENAI_API_KEY, "
@@ -148,13 +217,13 @@ async def test_openai_needs_a_key_or_a_server_of_ones_own() -> None:
 )
 async def test_the_context_of_a_model_is_known_by_its_name(model: str, tokens: int) -> None:
     settings = Settings(models=f"openai:{model}", openai_base_url="http://127.0.0.1:9/v1")
-    async with open_language_model(settings) as opened:
+    async with open_models(settings) as (opened,):
         assert opened.name == f"openai:{model}"
         assert opened.context_tokens == tokens
 
 
 async def test_local_loads_the_demonstration_weights() -> None:
-    async with open_language_model(Settings()) as model:
+    async with open_models(Settings()) as (model,):
         assert model.name == "local"
 
 
@@ -182,6 +251,8 @@ def test_a_missing_package_is_named_by_its_extra() -> None:
     assert json.loads(result.stdout) == {
         "xllamacpp": "PROSA_MODELS names local: install prosa[local]",
         "openai": "PROSA_MODELS names openai: install prosa[openai]",
+        "tenacity": "retry and breaker around a model: install prosa[resilience]",
+        "pybreaker": "retry and breaker around a model: install prosa[resilience]",
         "sqlalchemy": "PROSA_DATABASE_URL names sqlite: install prosa[sqlite]",
         "aiosqlite": "PROSA_DATABASE_URL names sqlite: install prosa[sqlite]",
         "alembic": "PROSA_DATABASE_URL names sqlite: install prosa[sqlite]",

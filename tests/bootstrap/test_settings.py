@@ -77,8 +77,33 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
         ),
         (
             "PROSA_MODELS",
-            "local,openai:x",
-            "PROSA_MODELS names 2 models, but this version takes one: it does not fall back yet",
+            "openai:x, local, openai:x",
+            "PROSA_MODELS names openai:x more than once; a chain has each model once",
+        ),
+        (
+            "PROSA_BREAKER_FAILURES",
+            "0",
+            "PROSA_BREAKER_FAILURES is '0': it should be greater than or equal to 1",
+        ),
+        (
+            "PROSA_BREAKER_FAILURES",
+            "2.5",
+            "PROSA_BREAKER_FAILURES is '2.5': it should be a whole number",
+        ),
+        (
+            "PROSA_BREAKER_REST_SECONDS",
+            "0",
+            "PROSA_BREAKER_REST_SECONDS is '0': it should be greater than 0",
+        ),
+        (
+            "PROSA_BREAKER_REST_SECONDS",
+            "inf",
+            "PROSA_BREAKER_REST_SECONDS is 'inf': it should be a finite number",
+        ),
+        (
+            "PROSA_DEGRADED_REPLY",
+            "maybe",
+            "PROSA_DEGRADED_REPLY is 'maybe': allowed are true and false",
         ),
         (
             "PROSA_MODELS",
@@ -128,6 +153,11 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
             "0",
             "PROSA_DEADLINE_SECONDS is '0': it should be greater than 0",
         ),
+        (
+            "PROSA_EVENT_BUS",
+            "logs",
+            "PROSA_EVENT_BUS names 'logs' (did you mean log?): allowed are log",
+        ),
         ("PROSA_AUTH", "jwt", "PROSA_AUTH is 'jwt': it should be 'none'"),
         ("PROSA_LOCAL_MODEL", "no.gguf", "PROSA_LOCAL_MODEL is 'no.gguf': there is no such file"),
         ("PROSA_PROMPTS", "nowhere", "PROSA_PROMPTS is 'nowhere': there is no such folder"),
@@ -174,7 +204,7 @@ def test_a_bad_value_is_one_sentence(
             "PROSA_OPENAI_API_KEY",
             "There is no setting PROSA_OPENAI_API_KEY (did you mean OPENAI_API_KEY?)",
         ),
-        ("PROSA_EVENT_BUS", "There is no setting PROSA_EVENT_BUS"),
+        ("PROSA_QUEUE", "There is no setting PROSA_QUEUE"),
     ],
 )
 def test_an_unknown_variable_is_one_sentence(
@@ -262,3 +292,8 @@ def test_origins_are_separated_by_commas() -> None:
     settings = Settings(cors_origins="https://a.example, http://b.example:8080,")
     assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
     assert Settings(cors_origins="*").cors_origins == ("*",)
+
+
+def test_a_chain_of_models_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROSA_MODELS", "openai:b, local ,openai:a")
+    assert [str(name) for name in Settings().models] == ["openai:b", "local", "openai:a"]

@@ -1,4 +1,4 @@
-"""Every language model keeps the contract: scripted, in process, and two servers over HTTP."""
+"""Every language model keeps the contract: scripted, wrapped, in process, and over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 import xllamacpp
 
+from prosa.adapters.bedrock.language_model import BedrockLanguageModel
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
 from prosa.adapters.llama_cpp.weights import demonstration_weights
 from prosa.adapters.openai.language_model import ApiKey, OpenAILanguageModel
+from prosa.adapters.resilience.circuit_breaker import CircuitBreaker
+from prosa.adapters.resilience.error_table import Outcome
+from prosa.adapters.resilience.language_model import (
+    CircuitBrokenLanguageModel,
+    FallbackLanguageModel,
+    RetryingLanguageModel,
+)
+from prosa.adapters.resilience.retry_budget import RetryBudget
 from prosa.application.ports.language_model import (
     ContextTooLong,
     LanguageModel,
@@ -23,6 +32,7 @@ from prosa.testing.language_model_contract import (
     long_conversation,
     model_request,
 )
+from tests.adapters.bedrock.stub import environment, running_stub
 from tests.adapters.openai.provider import running_provider
 
 CONTEXT_TOKENS = 512
@@ -52,6 +62,47 @@ class TestScripted(LanguageModelContract):
     @pytest.fixture
     def model(self) -> LanguageModel:
         return ScriptedLanguageModel(default=obliging)
+
+
+def breaker_of(name: str) -> CircuitBreaker:
+    return CircuitBreaker(name, failures=5, rest_seconds=30.0, clock=now)
+
+
+def broken(model: LanguageModel) -> CircuitBrokenLanguageModel:
+    return CircuitBrokenLanguageModel(model, breaker_of(model.name), clock=now)
+
+
+class TestCircuitBroken(LanguageModelContract):
+    @pytest.fixture
+    def model(self) -> LanguageModel:
+        return broken(ScriptedLanguageModel(default=obliging))
+
+
+class TestRetrying(LanguageModelContract):
+    @pytest.fixture
+    def model(self) -> LanguageModel:
+        scripted = ScriptedLanguageModel(default=obliging)
+        return RetryingLanguageModel(scripted, RetryBudget(), clock=now)
+
+
+class TestFallbackOfOne(LanguageModelContract):
+    @pytest.fixture
+    def model(self) -> LanguageModel:
+        healthy = broken(ScriptedLanguageModel(default=obliging))
+        return FallbackLanguageModel(
+            [RetryingLanguageModel(healthy, RetryBudget(), clock=now)], clock=now
+        )
+
+
+class TestFallbackPastAnOpenCircuit(LanguageModelContract):
+    @pytest.fixture
+    def model(self) -> LanguageModel:
+        opened = breaker_of("gone")
+        opened.record(opened.admit(), Outcome.HOPELESS)
+        gone = CircuitBrokenLanguageModel(ScriptedLanguageModel(), opened, clock=now)
+        healthy = broken(ScriptedLanguageModel(default=obliging))
+        models = [RetryingLanguageModel(each, RetryBudget(), clock=now) for each in (gone, healthy)]
+        return FallbackLanguageModel(models, clock=now)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +160,27 @@ class TestOpenAIWithAProviderOfOurs(LanguageModelContract):
     async def model(self) -> AsyncIterator[LanguageModel]:
         async with running_provider() as provider:
             model = openai_model(provider.url, None)
+            yield model
+            await model.aclose()
+
+
+class TestBedrock(LanguageModelContract):
+    """By each means of having JSON answered: a forced tool, a schema, words."""
+
+    @pytest.fixture(
+        params=[
+            "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+            "openai.gpt-oss-20b-1:0",
+            "mistral.mistral-7b-instruct-v0:2",
+        ]
+    )
+    async def model(
+        self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[LanguageModel]:
+        async with running_stub() as stub:
+            for name, value in environment(stub.url).items():
+                monkeypatch.setenv(name, value)
+            model = BedrockLanguageModel(model=request.param, clock=now)
             yield model
             await model.aclose()
 

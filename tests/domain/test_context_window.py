@@ -8,7 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prosa.domain.content import Part, Text, ToolCall, ToolResult, text_of
-from prosa.domain.context_window import ContextWindow, estimate_tokens
+from prosa.domain.context_window import (
+    ContextWindow,
+    estimate_tokens,
+    estimate_tokens_of,
+    without_oldest,
+)
 from prosa.domain.message import Message, Role, Utterance
 from prosa.testing.builders import a_message
 
@@ -216,3 +221,26 @@ def test_merged_or_not_the_same_words_are_shown(
     assert all(one is not next_one for one, next_one in pairwise(roles_shown))
     words = [part for utterance in merged for part in utterance.parts if part != Text(text="\n\n")]
     assert words == [part for utterance in apart for part in utterance.parts]
+
+
+class TestWithoutOldest:
+    """What is left of a window where a model holds less than it was made for."""
+
+    WINDOW = shown(q(1, "x" * 30), a(2, "y" * 30), q(3, "z" * 30), a(4, "w" * 30), q(5, "v" * 30))
+    EACH = 4 + 10
+
+    def test_tokens_are_estimated_as_for_a_window(self) -> None:
+        assert estimate_tokens_of(self.WINDOW) == 5 * self.EACH
+
+    def test_what_fits_stays_whole(self) -> None:
+        assert without_oldest(self.WINDOW, tokens=5 * self.EACH) == self.WINDOW
+
+    def test_whole_exchanges_are_dropped_the_oldest_first(self) -> None:
+        assert without_oldest(self.WINDOW, tokens=5 * self.EACH - 1) == self.WINDOW[2:]
+        assert without_oldest(self.WINDOW, tokens=3 * self.EACH - 1) == self.WINDOW[4:]
+
+    def test_the_newest_exchange_stays_even_where_it_does_not_fit(self) -> None:
+        assert without_oldest(self.WINDOW, tokens=-1) == self.WINDOW[4:]
+
+    def test_of_nothing_nothing_is_left(self) -> None:
+        assert without_oldest((), tokens=9) == ()

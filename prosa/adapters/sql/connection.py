@@ -7,8 +7,9 @@ transaction by itself, unless `transaction` says otherwise.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import URL, event
@@ -20,10 +21,14 @@ from prosa.adapters.sql.dialect import POSTGRES
 if TYPE_CHECKING:  # an extra
     import asyncpg
 
-CONNECT_SECONDS = 2
-POOL_SECONDS = 2
+LEND_SECONDS = 2
+"""How long who wants a connection waits for one, be it lent out or still to be opened."""
+
+STATEMENT_SECONDS = 6
+"""After this a server that has not answered hangs: it gives up by itself after five."""
+
+SQLITE_BUSY_SECONDS = 2
 POOL_SIZE = 32
-SQLITE_BUSY_SECONDS = 5
 
 POSTGRES_SETTINGS = {
     "application_name": "prosa",
@@ -58,21 +63,39 @@ class SqlPool(Protocol):
 
 
 class PostgresConnection(SqlConnection):
-    """A connection of asyncpg's."""
+    """A connection of asyncpg's. `hangs` is called where the server has not answered in time."""
 
-    def __init__(self, driver: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+    def __init__(
+        self, driver: "asyncpg.pool.PoolConnectionProxy[Any]", hangs: Callable[[], None]
+    ) -> None:
+        self.is_given_up = False
+        """Whether it still has to tell the server that nobody waits for the answer any more."""
         self._driver = driver
+        self._hangs = hangs
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
         """Run a statement, which asyncpg prepares once for each connection."""
-        rows: Rows = await self._driver.fetch(sql, *values)
+        try:
+            rows: Rows = await self._driver.fetch(sql, *values)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self._give_up(error)
+            raise
         return rows
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """Begin and commit."""
-        async with self._driver.transaction():
-            yield
+        try:
+            async with self._driver.transaction():
+                yield
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self._give_up(error)
+            raise
+
+    def _give_up(self, error: BaseException) -> None:
+        self.is_given_up = True
+        if isinstance(error, TimeoutError):
+            self._hangs()
 
 
 class PostgresPool(SqlPool):
@@ -86,29 +109,69 @@ class PostgresPool(SqlPool):
         self._url = url
         self._pool: asyncpg.Pool[Any] | None = None
         self._queue = asyncio.Semaphore(POOL_SIZE)
+        # The event loop itself holds tasks only weakly.
+        self._taking_back: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[PostgresConnection]:
         """Lend a connection; the pool has seen which ones the server closed."""
-        if self._queue.locked():
-            async with asyncio.timeout(POOL_SECONDS):
-                await self._queue.acquire()
-        else:
-            await self._queue.acquire()
+        pool, driver = await self._acquired()
+        connection = PostgresConnection(driver, partial(self._distrust, pool))
         try:
-            pool = self._pool or await self._made()
-            driver = await pool.acquire()
-            try:
-                yield PostgresConnection(driver)
-            finally:
-                await pool.release(driver)
+            yield connection
         finally:
-            self._queue.release()
+            if connection.is_given_up:
+                self._take_back_later(pool, driver)
+            else:
+                await self._take_back(pool, driver)
 
     async def close(self) -> None:
         """Close them, also those that are lent."""
         if self._pool is not None:
-            self._pool.terminate()
+            self._distrust(self._pool)
+
+    def _distrust(self, pool: "asyncpg.Pool[Any]") -> None:
+        """Close all connections: to a server that hangs, or is no more, none will answer."""
+        pool.terminate()
+        if self._pool is pool:
+            self._pool = None
+
+    async def _acquired(
+        self,
+    ) -> "tuple[asyncpg.Pool[Any], asyncpg.pool.PoolConnectionProxy[Any]]":
+        """Pass the queue and take a connection, both within the time for it."""
+        async with asyncio.timeout(LEND_SECONDS):
+            await self._queue.acquire()
+            try:
+                pool = self._pool or await self._made()
+                return pool, await pool.acquire()
+            except BaseException:
+                self._queue.release()
+                raise
+
+    async def _take_back(
+        self, pool: "asyncpg.Pool[Any]", driver: "asyncpg.pool.PoolConnectionProxy[Any]"
+    ) -> None:
+        try:
+            await pool.release(driver, timeout=LEND_SECONDS)
+        finally:
+            self._queue.release()
+
+    def _take_back_later(
+        self, pool: "asyncpg.Pool[Any]", driver: "asyncpg.pool.PoolConnectionProxy[Any]"
+    ) -> None:
+        """Take a connection back once the server has heard that nobody waits for it any more.
+
+        Who gave up does not wait for that: it takes a connection more, and the server may hang.
+        """
+        taking_back = asyncio.ensure_future(self._take_back(pool, driver))
+        self._taking_back.add(taking_back)
+        taking_back.add_done_callback(self._taken_back)
+
+    def _taken_back(self, taking_back: asyncio.Task[None]) -> None:
+        self._taking_back.discard(taking_back)
+        if not taking_back.cancelled():
+            taking_back.exception()  # it was closed, then; nobody needs to know
 
     async def _made(self) -> "asyncpg.Pool[Any]":
         """Make the pool: no connection is opened before it is asked for."""
@@ -120,7 +183,8 @@ class PostgresPool(SqlPool):
             min_size=0,
             max_size=POOL_SIZE,
             reset=_leave_as_it_is,
-            timeout=CONNECT_SECONDS,
+            timeout=LEND_SECONDS,
+            command_timeout=STATEMENT_SECONDS,
             server_settings=POSTGRES_SETTINGS,
         )
         self._pool = pool
@@ -174,7 +238,7 @@ def sqlite_engine(url: URL) -> AsyncEngine:
         isolation_level="AUTOCOMMIT",
         pool_size=POOL_SIZE,
         max_overflow=0,
-        pool_timeout=POOL_SECONDS,
+        pool_timeout=LEND_SECONDS,
         connect_args={"timeout": SQLITE_BUSY_SECONDS},
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)

@@ -92,8 +92,8 @@ class _Lending(AbstractAsyncContextManager[SqlConnection]):
 class translated(AbstractContextManager[None]):  # noqa: N801  named as what a block is
     """Translate whatever a driver raises.
 
-    A broken constraint means that somebody else was first: VersionConflict. Anything else is
-    StorageUnavailable.
+    A broken constraint means that somebody else was first, and so does a deadlock, of which
+    Postgres has one side go on: VersionConflict. Anything else is StorageUnavailable.
     """
 
     def __enter__(self) -> None:
@@ -106,7 +106,7 @@ class translated(AbstractContextManager[None]):  # noqa: N801  named as what a b
         if error is None or not isinstance(error, _driver_errors()):
             return
         # The text of a driver's error may hold values of a statement, and with them a message.
-        if isinstance(error, IntegrityError) or _state(error).startswith(INTEGRITY):
+        if isinstance(error, IntegrityError) or _state(error).startswith(LOST_RACE):
             raise VersionConflict("somebody else saved the conversation first") from error
         away = isinstance(error, OSError | TimeoutError)
         what = "cannot be reached, or has no connection free" if away else "refused or failed"
@@ -116,7 +116,8 @@ class translated(AbstractContextManager[None]):  # noqa: N801  named as what a b
 class committing(AbstractContextManager[None]):  # noqa: N801  as above
     """Tell a failure that wrote nothing from one after which nobody knows.
 
-    What the server itself reports was not written. Where the connection broke, it may have been.
+    What the server itself reports was not written. Where the connection broke, or the server says
+    that it breaks it, it may have been.
     """
 
     def __enter__(self) -> None:
@@ -128,13 +129,23 @@ class committing(AbstractContextManager[None]):  # noqa: N801  as above
         """Raise CommitUnknown in the place of an error after which nobody knows."""
         if error is None or not isinstance(error, _driver_errors()):
             return
-        if _state(error) in BROKEN_CONNECTION or isinstance(error, OSError):
-            raise CommitUnknown("the connection broke while committing") from error
+        if _state(error).startswith(BROKEN_CONNECTION) or isinstance(error, _breaks()):
+            raise CommitUnknown(f"broken off while committing ({_cause(error)})") from error
 
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-INTEGRITY = "23"
-BROKEN_CONNECTION = frozenset({"08000", "08003", "08006"})
+LOST_RACE = ("23", "40")
+"""A broken constraint; a transaction that was undone for another's sake."""
+BROKEN_CONNECTION = ("08", "57P")
+"""A broken connection; a server that stops or was told to end the connection."""
+
+
+def _breaks() -> tuple[type[BaseException], ...]:
+    """List how a connection breaks without a word from the server."""
+    errors: tuple[type[BaseException], ...] = (OSError,)
+    if asyncpg := sys.modules.get("asyncpg"):
+        errors += (asyncpg.InternalClientError,)
+    return errors
 
 
 def _driver_errors() -> tuple[type[BaseException], ...]:

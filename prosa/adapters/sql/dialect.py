@@ -19,7 +19,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Text
 
-Value = str | int | float | bool | datetime | None
+Value = str | int | float | bool | datetime | list[str] | None
 Row = tuple[Value, ...]
 
 

@@ -11,7 +11,7 @@ import typer
 from prosa.application.accept_turn import CustomerMessage
 from prosa.bootstrap import App, bootstrap, naming_database
 from prosa.domain.conversation_header import ConversationStatus
-from prosa.domain.errors import DeadlineExceeded, ProsaError
+from prosa.domain.errors import ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, is_identifier
 from prosa.domain.message import Message, Role
 from prosa.domain.turn import Attempt, Turn
@@ -195,16 +195,10 @@ class Chat:
             self._runner.run(self._app.take_turn.run(attempt, self._show_piece))
         except KeyboardInterrupt:
             self._terminal.end()
-            self._runner.run(self._give_up(attempt))
             self._terminal.note(self._words.interrupted)
 
     async def _show_piece(self, piece: str) -> None:
         self._terminal.say(Role.ASSISTANT, piece)
-
-    async def _give_up(self, attempt: Attempt) -> None:
-        """Fail the turn, or else the conversation would be busy until its lease runs out."""
-        with contextlib.suppress(ProsaError):
-            await self._app.take_turn.fail(attempt, DeadlineExceeded(attempt.turn_id))
 
     def _show_outcome(self, turn: Turn) -> None:
         if turn.reply is None:

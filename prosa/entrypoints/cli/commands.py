@@ -9,6 +9,8 @@ from prosa.entrypoints.cli.chat import chat
 from prosa.entrypoints.cli.doctor import doctor
 from prosa.entrypoints.cli.migrate import migrate
 from prosa.entrypoints.cli.openapi import openapi
+from prosa.entrypoints.cli.recover import recover
+from prosa.entrypoints.cli.relay import relay
 from prosa.entrypoints.cli.serve import serve
 
 app = typer.Typer(
@@ -44,5 +46,5 @@ def prosa(
     """Customer-service conversations with AI."""
 
 
-for command in (serve, chat, migrate, doctor, openapi):
+for command in (serve, chat, relay, recover, migrate, doctor, openapi):
     app.command()(command)

@@ -21,16 +21,16 @@ from prosa.bootstrap import (
     naming_database,
     now,
     open_database,
-    open_language_model,
+    open_model,
 )
 from prosa.domain.content import Text
 from prosa.domain.errors import ConfigurationError, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.domain.message import Role, Utterance
 from prosa.domain.verdict import Direction
-from prosa.entrypoints.cli.in_words import model_in_words
+from prosa.entrypoints.cli.in_words import one_in_words
 from prosa.entrypoints.logs import set_up_logging
-from prosa.settings import Settings
+from prosa.settings import ModelName, Settings
 
 QUESTION = "Say hello in one word."
 ANSWER_TOKENS = 64
@@ -49,7 +49,7 @@ class Diagnosis:
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Check each configured part and say what to mend.
 
-    The model is asked a small question, which a provider may charge for. Exits with 0 where
+    Each model is asked a small question, which a provider may charge for. Exits with 0 where
     everything works, else with 1.
     """
     diagnoses = asyncio.run(_diagnoses())
@@ -82,9 +82,10 @@ async def _diagnoses() -> list[Diagnosis]:
         "prompts": _check_prompts,
         "guardrail": _check_guardrail,
         "intents": _check_intents,
-        "model": _check_model,
     }
-    return [await _diagnosis(part, check(settings)) for part, check in checks.items()]
+    diagnoses = [await _diagnosis(part, check(settings)) for part, check in checks.items()]
+    models = [await _diagnosis("model", _check_model(settings, n)) for n in settings.models]
+    return [*diagnoses, *models]
 
 
 async def _diagnosis(part: str, check: Awaitable[str]) -> Diagnosis:
@@ -95,7 +96,11 @@ async def _diagnosis(part: str, check: Awaitable[str]) -> Diagnosis:
 
 
 async def _check_settings(settings: Settings) -> str:
-    return f"{settings.environment}, {settings.locale}, authentication {settings.auth}"
+    return (
+        f"{settings.environment}, {settings.locale}, authentication {settings.auth}; a model that "
+        f"fails {settings.breaker_failures} times in a row "
+        f"is not asked for {settings.breaker_rest_seconds:g} s"
+    )
 
 
 async def _check_database(settings: Settings) -> str:
@@ -125,8 +130,9 @@ async def _check_intents(settings: Settings) -> str:
     return f"{len(intents.names)} of them, told by {settings.intent_classifier}"
 
 
-async def _check_model(settings: Settings) -> str:
-    async with open_language_model(settings) as model:
+async def _check_model(settings: Settings, name: ModelName) -> str:
+    """Ask one model of the chain by itself, without what is around it elsewhere."""
+    async with open_model(settings, name) as model:
         load_intent_classifier(settings, load_intents(), model, await load_prompts(settings))
         request = ModelRequest(
             tenant_id=DEFAULT_TENANT,
@@ -139,4 +145,4 @@ async def _check_model(settings: Settings) -> str:
         started = time.perf_counter()
         await model.generate(request)
         seconds = time.perf_counter() - started
-        return f"{model_in_words(settings)} answered in {seconds:.1f} s"
+        return f"{one_in_words(settings, name)} answered in {seconds:.1f} s"

@@ -2,24 +2,28 @@
 
 from urllib.parse import urlsplit
 
-from prosa.settings import Settings
+from prosa.settings import ModelName, Settings
 
 DEMONSTRATION = "demonstration weights: small, and English only"
 
 
 def is_demonstration(settings: Settings) -> bool:
-    """Say whether the demonstration weights answer, which know no language but English."""
+    """Say whether the demonstration weights answer first, which know no language but English."""
     return settings.models[0].adapter == "local" and settings.local_model is None
 
 
 def model_in_words(settings: Settings, demonstration: str = DEMONSTRATION) -> str:
-    """Say which model answers, and what is worth knowing of it."""
-    name = settings.models[0]
+    """Say which models answer, in the chain's order, and what is worth knowing of each."""
+    return ", then ".join(one_in_words(settings, name, demonstration) for name in settings.models)
+
+
+def one_in_words(settings: Settings, name: ModelName, demonstration: str = DEMONSTRATION) -> str:
+    """Say one model of the chain, and what is worth knowing of it."""
     match name.adapter:
-        case "local" if is_demonstration(settings):
-            return f"{name} ({demonstration})"
         case "local" if settings.local_model:
             return f"{name} ({settings.local_model.name})"
+        case "local":
+            return f"{name} ({demonstration})"
         case "openai" if settings.openai_base_url:
             # What stands before an @ would be a password.
             return f"{name} at {urlsplit(settings.openai_base_url).netloc.rpartition('@')[2]}"

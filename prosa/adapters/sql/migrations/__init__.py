@@ -10,7 +10,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from prosa.adapters.sql.connection import CONNECT_SECONDS, sqlite_engine
+from prosa.adapters.sql.connection import LEND_SECONDS, sqlite_engine
 from prosa.adapters.sql.database import translated
 from prosa.domain.errors import ConfigurationError
 
@@ -40,7 +40,7 @@ async def _engine(address: str) -> AsyncIterator[AsyncEngine]:
         sqlite_engine(url)
         if url.get_backend_name() == "sqlite"
         else create_async_engine(
-            url, isolation_level="AUTOCOMMIT", connect_args={"timeout": CONNECT_SECONDS}
+            url, isolation_level="AUTOCOMMIT", connect_args={"timeout": LEND_SECONDS}
         )
     )
     try:

@@ -1,0 +1,99 @@
+"""Recover turns whose attempt has crashed: finish them, or fail them."""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from prosa.application.ports.expired_turns import ExpiredTurn, ExpiredTurns
+from prosa.application.ports.unit_of_work import (
+    CommitUnknown,
+    StorageUnavailable,
+    VersionConflict,
+)
+from prosa.application.take_turn import TakeTurn
+from prosa.domain.errors import ProsaError, TurnInProgress, TurnNotFound
+from prosa.domain.identifiers import Clock
+from prosa.domain.turn import Attempt, TurnStatus
+
+TURNS_A_PASS = 100
+TURNS_AT_ONCE = 8
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a pass came to: how many turns were run again, however that ended, and failed."""
+
+    run_again: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Recovered") -> "Recovered":
+        return Recovered(
+            run_again=self.run_again + other.run_again, failed=self.failed + other.failed
+        )
+
+
+class RecoverTurns:
+    """Sees to crashed turns, of all tenants. Any number may do so at once."""
+
+    def __init__(self, *, expired_turns: ExpiredTurns, take_turn: TakeTurn, clock: Clock) -> None:
+        self._expired_turns = expired_turns
+        self._take_turn = take_turn
+        self._clock = clock
+
+    async def __call__(self) -> Recovered:
+        """Look once for turns whose lease has run out, and see to those that were found.
+
+        A turn for which no caller waits is run again, with all the time that a turn may take; any
+        other is failed, and its key may run it again. Being cancelled, it fails those that run.
+        Raises StorageUnavailable, after those that run have ended.
+        """
+        waiting = deque(await self._expired_turns.find(now=self._clock(), limit=TURNS_A_PASS))
+
+        async def see_to_waiting() -> Recovered:
+            recovered = Recovered()
+            while waiting:
+                try:
+                    recovered += await self._recover(waiting.popleft())
+                except StorageUnavailable:
+                    waiting.clear()
+                    raise
+            return recovered
+
+        results = await asyncio.gather(
+            *(see_to_waiting() for _ in range(TURNS_AT_ONCE)), return_exceptions=True
+        )
+        recovered = Recovered()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            recovered += result
+        return recovered
+
+    async def _recover(self, expired: ExpiredTurn) -> Recovered:
+        try:
+            accepted = await self._take_turn.accept.recover(expired.tenant_id, expired.turn_id)
+        except (VersionConflict, TurnInProgress, TurnNotFound):
+            return Recovered()  # somebody else was first
+        except CommitUnknown as error:
+            raise StorageUnavailable("the database does not answer") from error
+        if accepted.attempt is not None:
+            await self._run(accepted.attempt)
+            return Recovered(run_again=1)
+        if accepted.replayed or accepted.turn.status is not TurnStatus.FAILED:
+            return Recovered()
+        logger.info("turn %s had crashed and is failed", accepted.turn.id)
+        return Recovered(failed=1)
+
+    async def _run(self, attempt: Attempt) -> None:
+        """Run a recovered attempt; where it fails, its turn has failed, and that is all."""
+        logger.info("turn %s had crashed and is run again", attempt.turn_id)
+        try:
+            await self._take_turn.run(attempt)
+        except ProsaError as error:
+            logger.warning("turn %s failed again: %s", attempt.turn_id, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a bug in one turn must not end the others
+            # Only its class: what it says might quote a message.
+            logger.error("turn %s failed of %s", attempt.turn_id, type(error).__name__)  # noqa: TRY400 - a traceback ends in what it says
