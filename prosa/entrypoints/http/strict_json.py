@@ -1,22 +1,24 @@
 """Request bodies: read within a limit, and taken only where they are one plain JSON object.
 
-`StrictJsonRoute` gives FastAPI's own handler a request whose body has passed already, so that
-models, validation and the OpenAPI document stay FastAPI's.
+`StrictJsonRoute` declares its body as FastAPI wants it, for the OpenAPI document, and reads it
+itself: FastAPI's own reading of a body that has passed already costs 0.1 ms a request.
 """
 
 import asyncio
 import codecs
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from email.message import Message
 from typing import Any, cast
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from prosa.entrypoints.http.authentication import AuthenticatedRoute, authenticated
 from prosa.entrypoints.http.parts import serving_of
 from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
 
@@ -27,41 +29,37 @@ MAX_DEPTH = 32
 JSON_TYPE = b"application/json"
 
 JsonObject = dict[str, object]
+Endpoint = Callable[..., Awaitable[Response]]
 
 
-class StrictJsonRoute(APIRoute):
-    """A route whose JSON body is read strictly; a route without a body is not concerned."""
+class StrictJsonRoute(AuthenticatedRoute):
+    """A route whose JSON body is read strictly; a route without a body is not concerned.
+
+    Its endpoint takes `request`, the identifiers of its path as they came, and the model `body`.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Put the strict reading in front of FastAPI's own handler."""
-        answer = super().get_route_handler()
+        """Read the body, and call the endpoint with what it holds."""
         if self.body_field is None:
-            return answer
+            return super().get_route_handler()
+        endpoint: Endpoint = self.endpoint
+        model = cast("type[BaseModel]", self.body_field.field_info.annotation)
 
         async def read_then_answer(request: Request) -> Response:
-            content_type = _header(request, b"content-type")
-            _require_json(content_type)
-            raw = await _read_body(request)
-            return await answer(StrictJsonRequest(request, raw, read_object(raw)))
+            _require_json(_header(request, b"content-type"))
+            body = _validated(model, read_object(await _read_body(request)))
+            return await endpoint(request=request, body=body, **request.path_params)
 
-        return read_then_answer
+        return authenticated(read_then_answer)
 
 
-class StrictJsonRequest(Request):
-    """A request whose body has been read."""
-
-    def __init__(self, request: Request, raw: bytes, content: JsonObject) -> None:
-        super().__init__(request.scope, request.receive)
-        self._raw = raw
-        self._content = content
-
-    async def body(self) -> bytes:
-        """Give the body as it came."""
-        return self._raw
-
-    async def json(self) -> JsonObject:
-        """Give the object that it holds."""
-        return self._content
+def _validated(model: type[BaseModel], content: JsonObject) -> BaseModel:
+    """Make the model of what was read. Raises RequestValidationError."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        findings = [{**found, "loc": ("body", *found["loc"])} for found in error.errors()]
+        raise RequestValidationError(findings) from None
 
 
 def read_object(raw: bytes) -> JsonObject:
