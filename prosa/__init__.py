@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         RequestLog,
     )
     from prosa.application.ports.secret_store import (
+        Secret,
         SecretStore,
         SecretUnavailable,
         SecretUnreadable,
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         UnitOfWorkFactory,
         VersionConflict,
     )
+    from prosa.application.recover_turns import Recovered, RecoverTurns
     from prosa.application.relay_outbox import (
         Relayed,
         RelayOutbox,
@@ -294,6 +296,8 @@ __all__ = [
     "PublishedEvent",
     "Redacted",
     "RefusedEvent",
+    "RecoverTurns",
+    "Recovered",
     "RelayOutbox",
     "Relayed",
     "Reply",
@@ -301,6 +305,7 @@ __all__ = [
     "RequestLog",
     "Role",
     "RuleViolation",
+    "Secret",
     "SecretStore",
     "SecretUnavailable",
     "SecretUnreadable",
@@ -379,6 +384,7 @@ _NAMES = {
     "prosa.application.ports.prompt_catalog": ("PromptCatalog",),
     "prosa.application.ports.request_log": ("LoggedRequest", "RequestKey", "RequestLog"),
     "prosa.application.ports.secret_store": (
+        "Secret",
         "SecretStore",
         "SecretUnavailable",
         "SecretUnreadable",
@@ -391,6 +397,7 @@ _NAMES = {
         "VersionConflict",
     ),
     "prosa.application.generation": ("OnPiece",),
+    "prosa.application.recover_turns": ("RecoverTurns", "Recovered"),
     "prosa.application.relay_outbox": ("RelayOutbox", "Relayed"),
     "prosa.application.start_conversation": (
         "NewConversation",

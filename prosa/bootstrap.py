@@ -6,12 +6,16 @@ import asyncio
 import logging
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from prosa.application.accept_turn import AcceptTurn
 from prosa.application.close_conversation import CloseConversation
@@ -22,6 +26,7 @@ from prosa.application.ports.intent_classifier import IntentClassifier
 from prosa.application.ports.language_model import LanguageModel
 from prosa.application.ports.outbox import Outbox
 from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.ports.secret_store import Secret, SecretUnavailable, SecretUnreadable
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.application.recover_turns import Recovered, RecoverTurns
 from prosa.application.relay_outbox import RelayOutbox
@@ -159,7 +164,8 @@ async def bootstrap(
         prompts = await load_prompts(settings)
         database = await stack.enter_async_context(open_database(settings))
         await _require_ready(settings, database)
-        relay = relay_of(settings, database)
+        event_bus = await stack.enter_async_context(open_event_bus(settings))
+        relay = relay_of(database, event_bus)
         chain = await stack.enter_async_context(_open_chain(settings, model, relay.event_bus))
         yield _wired(settings, chain, relay, database, prompts)
 
@@ -274,16 +280,16 @@ async def open_relay(settings: Settings) -> AsyncIterator[EventRelay]:
 
     Raises ConfigurationError and StorageUnavailable, as `bootstrap` does.
     """
-    async with open_database(settings) as database:
+    async with open_database(settings) as database, open_event_bus(settings) as event_bus:
         await _require_ready(settings, database)
-        yield relay_of(settings, database)
+        yield relay_of(database, event_bus)
 
 
-def relay_of(settings: Settings, database: "Database") -> EventRelay:
+def relay_of(database: "Database", event_bus: EventBus) -> EventRelay:
     """Put together what relays the events of a database."""
     from prosa.adapters.sql.outbox import SqlOutbox
 
-    outbox, event_bus = SqlOutbox(database), load_event_bus(settings)
+    outbox = SqlOutbox(database)
     relay_outbox = RelayOutbox(outbox=outbox, event_bus=event_bus, clock=now, random=random.random)
 
     async def relay() -> bool:
@@ -293,12 +299,66 @@ def relay_of(settings: Settings, database: "Database") -> EventRelay:
     return EventRelay(outbox=outbox, event_bus=event_bus, relay_outbox=relay_outbox, chore=chore)
 
 
-def load_event_bus(settings: Settings) -> EventBus:
-    """Prepare the bus that PROSA_EVENT_BUS names."""
-    del settings  # there is one kind so far
-    from prosa.adapters.log.event_bus import LogEventBus
+@asynccontextmanager
+async def open_event_bus(settings: Settings) -> AsyncIterator[EventBus]:
+    """Open the bus that PROSA_EVENT_BUS names; nothing is sent yet. Raises ConfigurationError."""
+    kind, _, name = settings.event_bus.partition(":")
+    if kind == "log":
+        from prosa.adapters.log.event_bus import LogEventBus
 
-    return LogEventBus()
+        yield LogEventBus()
+        return
+    with required_packages("PROSA_EVENT_BUS names eventbridge", extra="aws"):
+        import_module("boto3")
+        from prosa.adapters.eventbridge.event_bus import DEFAULT_BUS, EventBridgeEventBus
+    bus = EventBridgeEventBus(name or DEFAULT_BUS)
+    try:
+        yield bus
+    finally:
+        bus.close()
+
+
+@asynccontextmanager
+async def _reading(setting: str, value: SecretStr | None) -> AsyncIterator[Secret | None]:
+    """Give what reads a secret setting, be it the secret itself or what refers to one.
+
+    Raises ConfigurationError where what it refers to can be read by nobody.
+    """
+    from prosa.adapters.secrets_manager.references import is_reference, reader
+
+    if value is None:
+        yield None
+        return
+    text = value.get_secret_value()
+    if not is_reference(text):
+        yield Secret(read=partial(_itself, text))
+        return
+    with required_packages(f"{setting} refers to a secret of AWS", extra="aws"):
+        import_module("boto3")
+        from prosa.adapters.secrets_manager.secret_store import AwsSecretStore
+    from prosa.adapters.cached.secret_store import CachedSecretStore
+
+    store = AwsSecretStore()
+    secrets = CachedSecretStore(store, timer=time.monotonic)
+    secret = Secret(read=reader(text, secrets), doubt=partial(secrets.doubt, text))
+    try:
+        await _require_readable(setting, secret)
+        yield secret
+    finally:
+        store.close()
+
+
+async def _itself(text: str) -> str:
+    return text
+
+
+async def _require_readable(setting: str, secret: Secret) -> None:
+    try:
+        await secret.read()
+    except SecretUnreadable as error:
+        raise ConfigurationError(f"{setting}: {error}") from error
+    except SecretUnavailable as error:
+        logger.warning("starting without %s: %s", setting, error)
 
 
 @contextmanager
@@ -348,7 +408,10 @@ async def open_model(settings: Settings, name: ModelName) -> AsyncIterator[Langu
     """Open one model of the chain, bare. Raises ConfigurationError."""
     match name.adapter:
         case "openai":
-            async with aclosing(_openai(settings, name)) as openai:
+            async with (
+                _reading("OPENAI_API_KEY", settings.openai_api_key) as api_key,
+                aclosing(_openai(settings, name, api_key)) as openai,
+            ):
                 yield openai
         case "local":
             async with aclosing(_local(settings)) as local:
@@ -422,25 +485,21 @@ def _breaker_probe(breaker: "CircuitBreaker") -> Probe:
     return Probe(name=f"model {breaker.view().model}", check=tell)
 
 
-def _openai(settings: Settings, name: ModelName) -> "OpenAILanguageModel":
+def _openai(settings: Settings, name: ModelName, api_key: Secret | None) -> "OpenAILanguageModel":
     with required_packages("PROSA_MODELS names openai", extra="openai"):
         from prosa.adapters.openai.language_model import OpenAILanguageModel
 
-    secret = settings.openai_api_key
-    if secret is None and settings.openai_base_url is None:
+    if api_key is None and settings.openai_base_url is None:
         raise ConfigurationError(
             f"PROSA_MODELS names {name}: set OPENAI_API_KEY, or PROSA_OPENAI_BASE_URL to a server "
             f"that needs no key"
         )
 
-    async def api_key() -> str:
-        return secret.get_secret_value() if secret else ""
-
     return OpenAILanguageModel(
         model=name.model,
         context_tokens=_openai_context_tokens(name.model),
         clock=now,
-        api_key=api_key if secret else None,
+        api_key=api_key.read if api_key else None,
         base_url=settings.openai_base_url,
     )
 

@@ -37,7 +37,7 @@ SQLITE = "sqlite+aiosqlite"
 POSTGRES = "postgresql+asyncpg"
 ADAPTERS = ("local", "openai", "scripted")
 """The language models that `PROSA_MODELS` may name."""
-EVENT_BUSES = ("log",)
+EVENT_BUSES = ("log", "eventbridge")
 """What `PROSA_EVENT_BUS` may name."""
 
 _SECRET = frozenset({"database_url", "openai_base_url", "openai_api_key", "OPENAI_API_KEY"})
@@ -91,10 +91,11 @@ def _model_name(entry: str) -> ModelName:
 
 
 def _event_bus(value: object) -> object:
-    if value not in EVENT_BUSES:
-        raise ValueError(
-            f"names {value!r}{_meant(str(value), EVENT_BUSES)}: {_one_of(EVENT_BUSES)}"
-        )
+    kind, colon, name = str(value).partition(":")
+    if kind not in EVENT_BUSES:
+        raise ValueError(f"names {kind!r}{_meant(kind, EVENT_BUSES)}: {_one_of(EVENT_BUSES)}")
+    if colon and (kind != "eventbridge" or not name):
+        raise ValueError(f"is {value!r}; write log, eventbridge or eventbridge:NAME")
     return value
 
 
@@ -182,7 +183,8 @@ class Settings(BaseSettings):
     """Needed only without a base URL. Its mere presence switches nothing."""
 
     event_bus: Annotated[str, BeforeValidator(_event_bus)] = "log"
-    """Where events go: `log` writes them to the log, one line each."""
+    """Where events go: `log` writes them to the log, one line each; `eventbridge` puts them on the
+    account's default bus, `eventbridge:NAME` on another."""
 
     intent_classifier: Literal["rules", "prompted"] = "rules"
     """`prompted` asks the model and costs a call for each turn."""

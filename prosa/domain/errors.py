@@ -10,6 +10,10 @@ ProsaError
 │   ├─ ConversationNotFound
 │   ├─ TurnNotFound
 │   └─ PromptNotFound
+├─ AccessRefused
+│   ├─ TokenMissing
+│   ├─ TokenRefused
+│   └─ Forbidden
 ├─ IdempotencyConflict
 │   ├─ KeyTaken
 │   ├─ KeyReused
@@ -34,6 +38,7 @@ ProsaError
 │   ├─ VersionConflict*
 │   ├─ EventBusError*
 │   ├─ GuardrailError*
+│   ├─ KeysUnavailable*
 │   ├─ SecretUnavailable*
 │   └─ SecretUnreadable
 └─ ConfigurationError
@@ -95,7 +100,7 @@ class TurnWithoutReply(RuleViolation):
 
 
 class NotFound(ProsaError):
-    """What was asked for does not exist, or belongs to another tenant."""
+    """What was asked for does not exist, or belongs to another tenant or customer."""
 
 
 class ConversationNotFound(NotFound):
@@ -120,6 +125,25 @@ class PromptNotFound(NotFound):
     def __init__(self, name: str, place: str) -> None:
         super().__init__(f"there is no prompt named {name!r} in {place}")
         self.name = name
+
+
+class AccessRefused(ProsaError):
+    """It is not known who asks, or who asks may not. The message is for whoever asks."""
+
+
+class TokenMissing(AccessRefused):
+    """No token says who asks."""
+
+    def __init__(self) -> None:
+        super().__init__("send one token, in the header `Authorization: Bearer TOKEN`")
+
+
+class TokenRefused(AccessRefused):
+    """The token that says who asks cannot be believed. The message repeats nothing of it."""
+
+
+class Forbidden(AccessRefused):
+    """It is known who asks, and this is not for them."""
 
 
 class IdempotencyConflict(ProsaError):

@@ -156,7 +156,7 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
         (
             "PROSA_EVENT_BUS",
             "logs",
-            "PROSA_EVENT_BUS names 'logs' (did you mean log?): allowed are log",
+            "PROSA_EVENT_BUS names 'logs' (did you mean log?): allowed are log, eventbridge",
         ),
         ("PROSA_AUTH", "jwt", "PROSA_AUTH is 'jwt': it should be 'none'"),
         ("PROSA_LOCAL_MODEL", "no.gguf", "PROSA_LOCAL_MODEL is 'no.gguf': there is no such file"),

@@ -30,7 +30,7 @@ from prosa.application.ports.language_model import (
     ModelUnavailable,
     OnText,
 )
-from prosa.domain.errors import ConfigurationError
+from prosa.domain.errors import ConfigurationError, PortFailure
 from prosa.domain.identifiers import Clock
 from prosa.domain.reply import Reply
 
@@ -166,7 +166,11 @@ class OpenAILanguageModel(LanguageModel):
     async def _headers(self) -> Mapping[str, str]:
         if self._api_key is None:
             return {**_HEADERS, **self._password}
-        key = await self._api_key()
+        try:
+            key = await self._api_key()
+        except PortFailure as error:
+            kind = ModelUnavailable if error.transient else ModelMisconfigured
+            raise kind(f"the API key of {self.name}: {error}") from error
         if not (key and key.isascii() and key.isprintable()):
             raise ModelMisconfigured(f"the API key of {self.name} is empty or has odd characters")
         return {**_HEADERS, "Authorization": f"Bearer {key}"}

@@ -1,5 +1,7 @@
 """Where secrets are kept that settings only refer to."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from prosa.domain.errors import PortFailure
@@ -13,6 +15,17 @@ class SecretStore(Protocol):
 
         Messages of both name the reference, and never the secret.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A secret for whoever uses it: he reads it each time, and doubts it where it was refused.
+
+    Reading raises what a store raises.
+    """
+
+    read: Callable[[], Awaitable[str]]
+    doubt: Callable[[], None] = lambda: None
 
 
 class SecretUnavailable(PortFailure):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.entrypoints.cli.running import CommandLine, Main
 
-COMMANDS = ("serve", "chat", "relay", "migrate", "doctor", "openapi")
+COMMANDS = ("serve", "chat", "relay", "recover", "migrate", "doctor", "openapi")
 AWAY = "postgresql+asyncpg://u:hunter2@127.0.0.1:9/shop"
 
 

@@ -1,0 +1,1 @@
+"""Adapters that remember what another one answered."""
