@@ -169,12 +169,11 @@ async def test_what_is_refused_again_and_again_is_parked_with_an_alarm_and_the_n
     relaying = Relaying()
     poison, following = relaying.happen(), relaying.happen()
     began = relaying.clock.now
-    relayed = Relayed()
-    while not relayed.parked:
+    for tries in range(1, TRIES + 1):
         relaying.bus.script.append(refusing(poison, reason="no such detail type"))
         relayed = await relaying.relay.relay_batch()
-        if relayed.failed:
-            relaying.clock.advance(relaying.due_in(poison))
+        assert relayed == (Relayed(failed=1) if tries < TRIES else Relayed(parked=1))
+        relaying.clock.advance(relaying.due_in(poison) if relayed.failed else 0)
     assert relaying.clock.now - began > timedelta(minutes=10)
     assert relaying.storage.relaying[poison].last_error == "no such detail type"
     (alarm,) = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -188,8 +187,8 @@ async def test_what_is_refused_again_and_again_is_parked_with_an_alarm_and_the_n
 async def test_what_was_parked_is_published_when_it_is_taken_up_again() -> None:
     relaying = Relaying()
     poison = relaying.happen()
-    relaying.bus.script.extend([refusing(poison)] * TRIES)
-    while (await relaying.outbox.backlog()).parked == 0:
+    for _ in range(TRIES):
+        relaying.bus.script.append(refusing(poison))
         await relaying.relay()
         relaying.clock.advance(LONGEST_PAUSE)
     assert await relaying.outbox.unpark() == 1

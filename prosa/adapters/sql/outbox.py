@@ -155,7 +155,7 @@ def _take() -> ReturningUpdate[Any]:
 def _mark_published(is_among: ColumnElement[bool]) -> ReturningUpdate[Any]:
     return (
         update(outbox)
-        .where(is_among, outbox.c.published_at.is_(None))
+        .where(is_among)
         .values(published_at=bindparam("now", type_=outbox.c.published_at.type))
         .returning(literal_column("1"))
     )
@@ -170,7 +170,7 @@ _PUBLISHED = {
 }
 _FAILED: ReturningUpdate[Any] = (
     update(outbox)
-    .where(outbox.c.event_id == bindparam("id"), outbox.c.published_at.is_(None))
+    .where(outbox.c.event_id == bindparam("id"))
     .values(
         tries=bindparam("failures", type_=Integer()),
         next_try_at=bindparam("again", type_=outbox.c.next_try_at.type),
