@@ -1,0 +1,1 @@
+"""Amazon Bedrock: every model family that speaks Converse, and Bedrock Guardrails."""
