@@ -8,18 +8,22 @@ transaction by itself, unless `transaction` says otherwise.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from prosa.adapters.sql.dialect import POSTGRES
 
 if TYPE_CHECKING:  # an extra
     import asyncpg
+
+    Pool = asyncpg.Pool[Any]
+    Driver = asyncpg.pool.PoolConnectionProxy[Any]
 
 LEND_SECONDS = 2
 """How long who wants a connection waits for one, be it lent out or still to be opened."""
@@ -65,9 +69,7 @@ class SqlPool(Protocol):
 class PostgresConnection(SqlConnection):
     """A connection of asyncpg's. `hangs` is called where the server has not answered in time."""
 
-    def __init__(
-        self, driver: "asyncpg.pool.PoolConnectionProxy[Any]", hangs: Callable[[], None]
-    ) -> None:
+    def __init__(self, driver: "Driver", hangs: Callable[[], None]) -> None:
         self.is_given_up = False
         """Whether it still has to tell the server that nobody waits for the answer any more."""
         self._driver = driver
@@ -107,7 +109,7 @@ class PostgresPool(SqlPool):
 
     def __init__(self, url: URL) -> None:
         self._url = url
-        self._pool: asyncpg.Pool[Any] | None = None
+        self._pool: Pool | None = None
         self._queue = asyncio.Semaphore(POOL_SIZE)
         # The event loop itself holds tasks only weakly.
         self._taking_back: set[asyncio.Task[None]] = set()
@@ -129,16 +131,16 @@ class PostgresPool(SqlPool):
         """Close them, also those that are lent."""
         if self._pool is not None:
             self._distrust(self._pool)
+        if self._taking_back:
+            await asyncio.wait(self._taking_back)
 
-    def _distrust(self, pool: "asyncpg.Pool[Any]") -> None:
+    def _distrust(self, pool: "Pool") -> None:
         """Close all connections: to a server that hangs, or is no more, none will answer."""
         pool.terminate()
         if self._pool is pool:
             self._pool = None
 
-    async def _acquired(
-        self,
-    ) -> "tuple[asyncpg.Pool[Any], asyncpg.pool.PoolConnectionProxy[Any]]":
+    async def _acquired(self) -> "tuple[Pool, Driver]":
         """Pass the queue and take a connection, both within the time for it."""
         async with asyncio.timeout(LEND_SECONDS):
             await self._queue.acquire()
@@ -149,17 +151,13 @@ class PostgresPool(SqlPool):
                 self._queue.release()
                 raise
 
-    async def _take_back(
-        self, pool: "asyncpg.Pool[Any]", driver: "asyncpg.pool.PoolConnectionProxy[Any]"
-    ) -> None:
+    async def _take_back(self, pool: "Pool", driver: "Driver") -> None:
         try:
             await pool.release(driver, timeout=LEND_SECONDS)
         finally:
             self._queue.release()
 
-    def _take_back_later(
-        self, pool: "asyncpg.Pool[Any]", driver: "asyncpg.pool.PoolConnectionProxy[Any]"
-    ) -> None:
+    def _take_back_later(self, pool: "Pool", driver: "Driver") -> None:
         """Take a connection back once the server has heard that nobody waits for it any more.
 
         Who gave up does not wait for that: it takes a connection more, and the server may hang.
@@ -173,7 +171,7 @@ class PostgresPool(SqlPool):
         if not taking_back.cancelled():
             taking_back.exception()  # it was closed, then; nobody needs to know
 
-    async def _made(self) -> "asyncpg.Pool[Any]":
+    async def _made(self) -> "Pool":
         """Make the pool: no connection is opened before it is asked for."""
         import asyncpg  # noqa: PLC0415  an extra, and slow to load
 
@@ -210,7 +208,9 @@ class SqliteConnection(SqlConnection):
             yield
             await self._pooled.exec_driver_sql("commit")
         except BaseException:
-            await self._pooled.exec_driver_sql("rollback")
+            # A connection that was cancelled is closed already, and its transaction undone.
+            with suppress(SQLAlchemyError):
+                await self._pooled.exec_driver_sql("rollback")
             raise
 
 

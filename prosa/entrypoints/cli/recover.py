@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from prosa.application.recover_turns import Recovered, RecoverTurns
-from prosa.bootstrap import RECOVER_SECONDS, Chore, bootstrap
+from prosa.bootstrap import RECOVER_SECONDS, Chore, bootstrap, naming_database
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop
 from prosa.settings import Settings
@@ -37,7 +37,8 @@ async def _recover(settings: Settings, *, once: bool, quiet: bool) -> Recovered:
     async with bootstrap(settings) as app:
         recovering = _Recovering(app.recover_turns)
         if once:
-            await _until_signal(recovering.until_nothing_is_due())
+            with naming_database(settings):
+                await _until_signal(recovering.until_nothing_is_due())
             return recovering.recovered
         if not quiet:
             typer.echo(f"Recovering turns of {settings.database_place}; Ctrl-C ends it.")

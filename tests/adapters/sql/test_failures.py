@@ -1,8 +1,9 @@
 """A database that fails is StorageUnavailable, and works again without a restart."""
 
 import asyncio
+import sqlite3
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Never, cast
 
@@ -146,6 +147,7 @@ async def test_a_cancelled_unit_of_work_leaves_nothing_and_gives_its_connection_
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
+        await until_nobody_waits(holder)
     reader = SqlConversationReader(postgres)
     header = await reader.get_conversation(tenant, conversation.header.id)
     assert header.message_count == 0
@@ -189,6 +191,61 @@ async def test_sqlite_is_read_while_it_is_written(sqlite: Database, tmp_path: Pa
     assert (tmp_path / "prosa.db-wal").exists()
 
 
+async def test_a_sqlite_file_that_somebody_else_writes_for_long_is_unavailable(
+    sqlite: Database, tmp_path: Path
+) -> None:
+    clock, tenant = VirtualClock(), a_tenant()
+    conversation = await a_stored_conversation(sqlite, clock, tenant)
+    with closing(sqlite3.connect(tmp_path / "prosa.db", isolation_level=None)) as somebody:
+        somebody.execute("begin immediate")
+        started = time.monotonic()
+        with pytest.raises(StorageUnavailable, match="SQLITE_BUSY"):
+            await save_a_claim(sqlite, conversation, clock)
+        assert time.monotonic() - started < 3
+    await save_a_claim(sqlite, conversation, clock)
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing(sqlite: Database) -> None:
+    clock, tenant = VirtualClock(), a_tenant()
+    async with sqlite.lending() as connection:
+        await connection.fetch("pragma max_page_count = 1", ())  # what it has, and no more
+    conversation = a_conversation(clock, tenant, metadata={"much": "x" * 100_000})
+    with pytest.raises(StorageUnavailable, match="SQLITE_FULL"):
+        await add(sqlite, conversation)
+    with pytest.raises(ConversationNotFound):
+        await SqlConversationReader(sqlite).get_conversation(tenant, conversation.header.id)
+
+
+async def test_a_sqlite_file_that_may_not_be_written_is_unavailable_and_read(
+    sqlite_url: str,
+) -> None:
+    clock, tenant = VirtualClock(), a_tenant()
+    first = Database(sqlite_url)
+    conversation = await a_stored_conversation(first, clock, tenant)
+    await first.close()
+    file = sqlite_url.removeprefix("sqlite+aiosqlite:///")
+    read_only = Database(f"sqlite+aiosqlite:///file:{file}?mode=ro&uri=true")
+    with pytest.raises(StorageUnavailable, match="SQLITE_READONLY"):
+        await save_a_claim(read_only, conversation, clock)
+    reader = SqlConversationReader(read_only)
+    header = await reader.get_conversation(tenant, conversation.header.id)
+    assert header.message_count == 0
+    await read_only.close()
+
+
+async def test_a_unit_of_work_that_is_cancelled_at_any_time_stays_cancelled_and_holds_no_lock(
+    sqlite: Database,
+) -> None:
+    clock, tenant = VirtualClock(), a_tenant()
+    for patience in range(40):
+        adding = asyncio.create_task(add(sqlite, a_conversation(clock, tenant)))
+        await asyncio.sleep(0.0003 * patience)
+        adding.cancel()
+        with suppress(asyncio.CancelledError):
+            await adding
+    await add(sqlite, a_conversation(clock, tenant))
+
+
 async def save_a_claim(database: Database, conversation: Conversation, clock: VirtualClock) -> None:
     async with SqlUnitOfWork(database, conversation.header.tenant_id) as work:
         got = await work.conversations.get(conversation.header.id)
@@ -201,10 +258,22 @@ async def a_stored_conversation(
     database: Database, clock: VirtualClock, tenant: TenantId
 ) -> Conversation:
     conversation = a_conversation(clock, tenant)
-    async with SqlUnitOfWork(database, tenant) as work:
+    await add(database, conversation)
+    return conversation
+
+
+async def add(database: Database, conversation: Conversation) -> None:
+    async with SqlUnitOfWork(database, conversation.header.tenant_id) as work:
         work.conversations.add(conversation)
         await work.commit()
-    return conversation
+
+
+async def until_nobody_waits(connection: SqlConnection) -> None:
+    """Wait until the server has heard who has given up, which they did not wait for."""
+    waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while await connection.fetch(waiting, ()):  # noqa: ASYNC110 - only Postgres knows
+            await asyncio.sleep(0.005)
 
 
 class SilentlyBroken:
