@@ -52,7 +52,8 @@ class Generation:
         """
         streamed = self._on_piece is not None
         answer = await model.generate(request, self._push if streamed else None)
-        self._calls += (_call_of(answer),)
+        if not answer.degraded:
+            self._calls += (_call_of(answer),)
         if not streamed:
             await self._push(text_of(answer.parts))
         for piece in self._splitter.finish():

@@ -36,6 +36,8 @@ class ScriptedReply:
     usage: TokenUsage = USAGE
     latency: float = 0.0
     cut_after: int | None = None
+    degraded: bool = False
+    """Whether it stands for a canned reply, which no model was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +122,5 @@ class ScriptedLanguageModel(LanguageModel):
             provider="scripted",
             model="scripted",
             usage=scripted.usage,
+            degraded=scripted.degraded,
         )
