@@ -5,6 +5,9 @@ PYTHON = python3
 MODELS =
 HOST =
 PORT =
+# How long chaos lasts in make soak, and what it begins with; none is any.
+SECONDS = 300
+SEED =
 # More for pytest or for the benchmarks: make test ARGS="-k conversation"
 ARGS =
 
@@ -13,10 +16,10 @@ BIN := $(ENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run install test check lint types imports coverage format lock upgrade bench docs dist clean
+.PHONY: help run install test check lint types imports coverage format lock upgrade bench soak seeded-bugs docs dist clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 run: $(ENV)/.run ## Start the server; make run MODELS=openai:gpt-4o-mini PORT=8080
 	@$(if $(MODELS),PROSA_MODELS='$(MODELS)') $(BIN)/prosa serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
@@ -52,6 +55,13 @@ bench: $(ENV)/.dev ## Measure speed beside hand-written floors
 
 docs: $(ENV)/.dev ## Write docs/events.md and the events' JSON Schemas
 	@$(BIN)/python docs/events/generate.py
+
+soak: $(ENV)/.dev ## Look for broken promises for long; make soak SECONDS=3600 SEED=7
+	@$(BIN)/python -m pytest -q tests/faults/test_state_machine.py --hypothesis-profile=soak $(ARGS)
+	@$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+seeded-bugs: $(ENV)/.dev ## See that the tests notice bugs that are planted in a copy
+	@$(BIN)/python -m tests.faults.seeded_bugs
 
 dist: $(ENV)/.dev ## Build the wheel and the source archive
 	@$(BIN)/python -m build --no-isolation

@@ -215,6 +215,15 @@ async def test_a_tool_call_of_the_models_is_not_stored() -> None:
     assert turn.reply.parts == (Text(text="Vou olhar. "),)
 
 
+async def test_a_canned_reply_in_place_of_a_models_is_stored_and_is_no_call() -> None:
+    service = Service(ScriptedReply(parts=(Text(text="Já voltamos."),), degraded=True))
+    turn = (await service.take_turn(a_message())).turn
+    assert turn.reply is not None
+    assert turn.reply.provenance is not None
+    assert turn.reply.provenance.degraded
+    assert service.state.attempts[turn.id, 1].calls == ()
+
+
 # Deadlines
 
 
@@ -230,6 +239,15 @@ async def test_the_caller_may_shorten_the_deadline_and_a_share_is_kept_for_the_c
     assert turn.deadline == NOON + timedelta(seconds=seconds)
     assert service.model.requests[0].deadline == NOON + timedelta(seconds=for_models)
     assert service.classifier.requests[0].deadline == NOON + timedelta(seconds=for_models)
+
+
+@pytest.mark.parametrize(("waits", "seconds"), [(True, 25), (False, 120)])
+async def test_nobody_waits_longer_than_gateways_do_but_a_turn_may_take_longer(
+    *, waits: bool, seconds: int
+) -> None:
+    service = Service(policy=TurnPolicy(deadline_seconds=120))
+    turn = (await service.take_turn(replace(a_message(), caller_waits=waits))).turn
+    assert turn.deadline == NOON + timedelta(seconds=seconds)
 
 
 # The budget of calls
