@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from prosa.application.close_conversation import (
         CloseConversation,
     )
+    from prosa.application.deliver_reply import (
+        DeliverReply,
+    )
     from prosa.application.generation import (
         OnPiece,
     )
+    from prosa.application.own_conversations import OwnConversations
     from prosa.application.ports.attempt_store import (
         AttemptStore,
     )
+    from prosa.application.ports.authenticator import Authenticator, KeysUnavailable
     from prosa.application.ports.conversation_reader import (
         ConversationFilter,
         ConversationReader,
@@ -31,6 +36,10 @@ if TYPE_CHECKING:
     )
     from prosa.application.ports.conversation_repository import (
         ConversationRepository,
+    )
+    from prosa.application.ports.delivery_ledger import (
+        Delivery,
+        DeliveryLedger,
     )
     from prosa.application.ports.event_bus import (
         EventBus,
@@ -70,6 +79,12 @@ if TYPE_CHECKING:
         ModelUnavailable,
         OnText,
     )
+    from prosa.application.ports.message_queue import (
+        MessageQueue,
+        MessageQueueError,
+        NewQueueMessage,
+        ReceivedMessage,
+    )
     from prosa.application.ports.outbox import (
         Backlog,
         FailedEntry,
@@ -78,6 +93,11 @@ if TYPE_CHECKING:
     )
     from prosa.application.ports.prompt_catalog import (
         PromptCatalog,
+    )
+    from prosa.application.ports.reply_outlet import (
+        OutgoingReply,
+        ReplyOutlet,
+        ReplyOutletError,
     )
     from prosa.application.ports.request_log import (
         LoggedRequest,
@@ -90,6 +110,7 @@ if TYPE_CHECKING:
         SecretUnavailable,
         SecretUnreadable,
     )
+    from prosa.application.ports.turn_runner import AttemptId, TurnNotStarted, TurnRunner
     from prosa.application.ports.unit_of_work import (
         CommitUnknown,
         StorageUnavailable,
@@ -98,6 +119,9 @@ if TYPE_CHECKING:
         VersionConflict,
     )
     from prosa.application.recover_turns import Recovered, RecoverTurns
+    from prosa.application.redrive_messages import (
+        RedriveMessages,
+    )
     from prosa.application.relay_outbox import (
         Relayed,
         RelayOutbox,
@@ -121,6 +145,7 @@ if TYPE_CHECKING:
         bootstrap,
         migrate,
     )
+    from prosa.domain.caller import Caller
     from prosa.domain.content import (
         Part,
         Text,
@@ -130,11 +155,13 @@ if TYPE_CHECKING:
     from prosa.domain.conversation import Conversation
     from prosa.domain.conversation_header import ConversationHeader, ConversationStatus, Owner
     from prosa.domain.errors import (
+        AccessRefused,
         ConfigurationError,
         ConversationBusy,
         ConversationClosed,
         ConversationNotFound,
         DeadlineExceeded,
+        Forbidden,
         IdempotencyConflict,
         KeyReused,
         KeyTaken,
@@ -145,6 +172,8 @@ if TYPE_CHECKING:
         ProsaError,
         RuleViolation,
         StaleAttempt,
+        TokenMissing,
+        TokenRefused,
         TurnFailed,
         TurnInProgress,
         TurnNotFound,
@@ -207,16 +236,20 @@ __all__ = [
     "DEFAULT_TENANT",
     "AcceptTurn",
     "AcceptedTurn",
+    "AccessRefused",
     "Allowed",
     "AnswerFormat",
     "App",
     "Attempt",
+    "AttemptId",
     "AttemptStore",
+    "Authenticator",
     "Backlog",
     "Blocked",
     "Call",
     "CallBudget",
     "CallPurpose",
+    "Caller",
     "CannedReplies",
     "Chore",
     "CircuitOpen",
@@ -240,6 +273,9 @@ __all__ = [
     "ConversationStatus",
     "CustomerMessage",
     "DeadlineExceeded",
+    "DeliverReply",
+    "Delivery",
+    "DeliveryLedger",
     "Direction",
     "EventBus",
     "EventBusError",
@@ -249,6 +285,7 @@ __all__ = [
     "FailedEntry",
     "Finding",
     "FinishReason",
+    "Forbidden",
     "Guardrail",
     "GuardrailError",
     "IdempotencyConflict",
@@ -258,11 +295,14 @@ __all__ = [
     "IntentDefinition",
     "KeyReused",
     "KeyTaken",
+    "KeysUnavailable",
     "LanguageModel",
     "LanguageModelError",
     "LoggedRequest",
     "Message",
     "MessageId",
+    "MessageQueue",
+    "MessageQueueError",
     "MessageTooLong",
     "Migration",
     "ModelMisconfigured",
@@ -276,11 +316,14 @@ __all__ = [
     "ModelUnavailable",
     "NewConversation",
     "NewHex",
+    "NewQueueMessage",
     "NotFound",
     "OnPiece",
     "OnText",
     "Outbox",
     "OutboxEntry",
+    "OutgoingReply",
+    "OwnConversations",
     "Owner",
     "Page",
     "Part",
@@ -294,13 +337,17 @@ __all__ = [
     "ProsaError",
     "Provenance",
     "PublishedEvent",
-    "Redacted",
-    "RefusedEvent",
+    "ReceivedMessage",
     "RecoverTurns",
     "Recovered",
+    "Redacted",
+    "RedriveMessages",
+    "RefusedEvent",
     "RelayOutbox",
     "Relayed",
     "Reply",
+    "ReplyOutlet",
+    "ReplyOutletError",
     "RequestKey",
     "RequestLog",
     "Role",
@@ -317,6 +364,8 @@ __all__ = [
     "TakeTurn",
     "TenantId",
     "Text",
+    "TokenMissing",
+    "TokenRefused",
     "TokenUsage",
     "ToolCall",
     "ToolResult",
@@ -326,8 +375,10 @@ __all__ = [
     "TurnId",
     "TurnInProgress",
     "TurnNotFound",
+    "TurnNotStarted",
     "TurnOutcome",
     "TurnPolicy",
+    "TurnRunner",
     "TurnStatus",
     "TurnWithoutReply",
     "UnitOfWork",
@@ -342,7 +393,9 @@ __all__ = [
 _NAMES = {
     "prosa.application.accept_turn": ("AcceptedTurn", "AcceptTurn", "CustomerMessage"),
     "prosa.application.close_conversation": ("CloseConversation",),
+    "prosa.application.own_conversations": ("OwnConversations",),
     "prosa.application.ports.attempt_store": ("AttemptStore",),
+    "prosa.application.ports.authenticator": ("Authenticator", "KeysUnavailable"),
     "prosa.application.ports.conversation_reader": (
         "ConversationFilter",
         "ConversationReader",
@@ -389,6 +442,7 @@ _NAMES = {
         "SecretUnavailable",
         "SecretUnreadable",
     ),
+    "prosa.application.ports.turn_runner": ("AttemptId", "TurnNotStarted", "TurnRunner"),
     "prosa.application.ports.unit_of_work": (
         "CommitUnknown",
         "StorageUnavailable",
@@ -396,6 +450,16 @@ _NAMES = {
         "UnitOfWorkFactory",
         "VersionConflict",
     ),
+    "prosa.application.deliver_reply": ("DeliverReply",),
+    "prosa.application.ports.delivery_ledger": ("Delivery", "DeliveryLedger"),
+    "prosa.application.ports.message_queue": (
+        "MessageQueue",
+        "MessageQueueError",
+        "NewQueueMessage",
+        "ReceivedMessage",
+    ),
+    "prosa.application.ports.reply_outlet": ("OutgoingReply", "ReplyOutlet", "ReplyOutletError"),
+    "prosa.application.redrive_messages": ("RedriveMessages",),
     "prosa.application.generation": ("OnPiece",),
     "prosa.application.recover_turns": ("RecoverTurns", "Recovered"),
     "prosa.application.relay_outbox": ("RelayOutbox", "Relayed"),
@@ -407,6 +471,7 @@ _NAMES = {
     "prosa.application.take_turn": ("TakeTurn",),
     "prosa.application.turn_policy": ("TurnPolicy",),
     "prosa.bootstrap": ("App", "Chore", "Migration", "Probe", "bootstrap", "migrate"),
+    "prosa.domain.caller": ("Caller",),
     "prosa.domain.content": ("Part", "Text", "ToolCall", "ToolResult"),
     "prosa.domain.conversation": (
         "Conversation",
@@ -415,11 +480,13 @@ _NAMES = {
         "Owner",
     ),
     "prosa.domain.errors": (
+        "AccessRefused",
         "ConfigurationError",
         "ConversationBusy",
         "ConversationClosed",
         "ConversationNotFound",
         "DeadlineExceeded",
+        "Forbidden",
         "IdempotencyConflict",
         "KeyReused",
         "KeyTaken",
@@ -430,6 +497,8 @@ _NAMES = {
         "ProsaError",
         "RuleViolation",
         "StaleAttempt",
+        "TokenMissing",
+        "TokenRefused",
         "TurnFailed",
         "TurnInProgress",
         "TurnNotFound",

@@ -8,38 +8,48 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from prosa.application.accept_turn import AcceptTurn
 from prosa.application.close_conversation import CloseConversation
+from prosa.application.deliver_reply import DeliverReply
+from prosa.application.ports.authenticator import Authenticator
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.event_bus import EventBus
 from prosa.application.ports.guardrail import Guardrail
 from prosa.application.ports.intent_classifier import IntentClassifier
 from prosa.application.ports.language_model import LanguageModel
+from prosa.application.ports.message_queue import BATCH, MessageQueue
 from prosa.application.ports.outbox import Outbox
 from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.ports.reply_outlet import ReplyOutlet
 from prosa.application.ports.secret_store import Secret, SecretUnavailable, SecretUnreadable
+from prosa.application.ports.turn_runner import TurnRunner
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.application.recover_turns import Recovered, RecoverTurns
 from prosa.application.relay_outbox import RelayOutbox
+from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import PROMPT_VARIABLES, TakeTurn
 from prosa.application.turn_policy import TurnPolicy
+from prosa.application.turn_steps import TurnSteps
 from prosa.domain.errors import ConfigurationError, PromptNotFound
 from prosa.domain.identifiers import DEFAULT_TENANT, TenantId, time_ordered
 from prosa.domain.intent import IntentCatalog
 from prosa.domain.reply import CannedReplies
+from prosa.domain.turn import LEASE_AFTER_DEADLINE
 from prosa.settings import ModelName, Settings
 
 if TYPE_CHECKING:
+    from prosa.adapters.jwt.token_rules import TokenRules
     from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
     from prosa.adapters.openai.language_model import OpenAILanguageModel
     from prosa.adapters.resilience.circuit_breaker import BreakerView, CircuitBreaker, OnMove
@@ -105,7 +115,13 @@ class App:
     """The application: what a user can ask for, by name."""
 
     settings: Settings
+    authenticator: Authenticator
+    """Says who asks, for entrypoints that others can reach."""
     take_turn: TakeTurn
+    turn_steps: TurnSteps
+    """The steps of TakeTurn as tasks that share no process."""
+    run_elsewhere: RunElsewhere | None
+    """Has turns run where PROSA_TURN_RUNNER says; None where that is in this process."""
     start_conversation: StartConversation
     close_conversation: CloseConversation
     conversations: ConversationReader
@@ -118,6 +134,10 @@ class App:
     relay_outbox: RelayOutbox
     outbox: Outbox
     event_bus: EventBus
+    deliver_reply: DeliverReply | None
+    """Sends replies that nobody waits for to PROSA_REPLY_QUEUE; None where that is not set."""
+    events_stored: asyncio.Event
+    """Is set when events were stored: whoever relays them clears it."""
     chores: tuple[Chore, ...]
     """What `prosa serve` does beside answering. Who opens an app does none of it by that alone."""
 
@@ -167,7 +187,19 @@ async def bootstrap(
         event_bus = await stack.enter_async_context(open_event_bus(settings))
         relay = relay_of(database, event_bus)
         chain = await stack.enter_async_context(_open_chain(settings, model, relay.event_bus))
-        yield _wired(settings, chain, relay, database, prompts)
+        authenticator = await stack.enter_async_context(open_authenticator(settings))
+        turn_runner = await stack.enter_async_context(_open_turn_runner(settings))
+        reply_outlet = await stack.enter_async_context(_open_reply_outlet(settings))
+        yield _wired(
+            settings,
+            chain,
+            relay,
+            database,
+            prompts,
+            authenticator=authenticator,
+            turn_runner=turn_runner,
+            reply_outlet=reply_outlet,
+        )
 
 
 def now() -> datetime:
@@ -181,9 +213,15 @@ def _wired(
     relay: EventRelay,
     database: "Database",
     prompts: PromptCatalog,
+    *,
+    authenticator: Authenticator,
+    turn_runner: TurnRunner | None,
+    reply_outlet: ReplyOutlet | None,
 ) -> App:
     from prosa.adapters.files.canned_replies import load_canned_replies
+    from prosa.adapters.sql.attempt_store import SqlAttemptStore
     from prosa.adapters.sql.conversation_reader import SqlConversationReader
+    from prosa.adapters.sql.delivery_ledger import SqlDeliveryLedger
     from prosa.adapters.sql.expired_turns import SqlExpiredTurns
     from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 
@@ -217,12 +255,33 @@ def _wired(
         clock=now,
         new_hex=new_hex,
     )
+    attempts = SqlAttemptStore(database)
+    run_elsewhere = (
+        RunElsewhere(runner=turn_runner, attempts=attempts, take_turn=take_turn)
+        if turn_runner
+        else None
+    )
+    deliver_reply = (
+        DeliverReply(
+            reader=reader, ledger=SqlDeliveryLedger(database), outlet=reply_outlet, clock=now
+        )
+        if reply_outlet
+        else None
+    )
     recover_turns = RecoverTurns(
-        expired_turns=SqlExpiredTurns(database), take_turn=take_turn, clock=now
+        expired_turns=SqlExpiredTurns(database),
+        take_turn=take_turn,
+        clock=now,
+        run_elsewhere=run_elsewhere,
     )
     return App(
         settings=settings,
+        authenticator=authenticator,
         take_turn=take_turn,
+        turn_steps=TurnSteps(
+            take_turn=take_turn, attempts=attempts, reader=reader, policy=policy, clock=now
+        ),
+        run_elsewhere=run_elsewhere,
         start_conversation=StartConversation(
             units_of_work=units_of_work, reader=reader, clock=now, new_hex=new_hex
         ),
@@ -237,6 +296,8 @@ def _wired(
         relay_outbox=relay.relay_outbox,
         outbox=relay.outbox,
         event_bus=relay.event_bus,
+        deliver_reply=deliver_reply,
+        events_stored=relay.chore.doorbell,
         chores=(relay.chore, _recovering(recover_turns)),
     )
 
@@ -319,6 +380,20 @@ async def open_event_bus(settings: Settings) -> AsyncIterator[EventBus]:
 
 
 @asynccontextmanager
+async def _open_turn_runner(settings: Settings) -> AsyncIterator[TurnRunner | None]:
+    """Open what PROSA_TURN_RUNNER names; nothing is sent yet. Raises ConfigurationError."""
+    _, _, state_machine = settings.turn_runner.partition(":")
+    if not state_machine:
+        yield None
+        return
+    with required_packages("PROSA_TURN_RUNNER names step_functions", extra="aws"):
+        import_module("boto3")
+        from prosa.adapters.step_functions.turn_runner import StepFunctionsTurnRunner
+    with closing(StepFunctionsTurnRunner(state_machine)) as runner:
+        yield runner
+
+
+@asynccontextmanager
 async def _reading(setting: str, value: SecretStr | None) -> AsyncIterator[Secret | None]:
     """Give what reads a secret setting, be it the secret itself or what refers to one.
 
@@ -359,6 +434,97 @@ async def _require_readable(setting: str, secret: Secret) -> None:
         raise ConfigurationError(f"{setting}: {error}") from error
     except SecretUnavailable as error:
         logger.warning("starting without %s: %s", setting, error)
+
+
+@asynccontextmanager
+async def open_inbound_queue(settings: Settings) -> AsyncIterator[MessageQueue]:
+    """Open the queue to which channels push messages.
+
+    Raises ConfigurationError, also where it has no dead-letter queue: a message that is refused
+    would hold up its group for ever. Raises MessageQueueError.
+    """
+    async with open_redrive(settings) as (queue, _):
+        yield queue
+
+
+@asynccontextmanager
+async def open_redrive(settings: Settings) -> AsyncIterator[tuple[MessageQueue, MessageQueue]]:
+    """Open the queue to which channels push messages, and its dead-letter queue.
+
+    Raises ConfigurationError, MessageQueueError.
+    """
+    url = settings.inbound_queue
+    if url is None:
+        raise ConfigurationError("set PROSA_INBOUND_QUEUE to the URL of an SQS FIFO queue")
+    with required_packages("PROSA_INBOUND_QUEUE names a queue of SQS", extra="aws"):
+        import_module("boto3")
+        from prosa.adapters.sqs.message_queue import SqsMessageQueue
+    # Where all of a batch are of one group, they are taken one after the other.
+    seconds = BATCH * (settings.deadline_seconds + LEASE_AFTER_DEADLINE.total_seconds())
+    with closing(SqsMessageQueue(url, visibility_seconds=seconds)) as queue:
+        dead_letters_url = await queue.find_dead_letter_queue()
+        if dead_letters_url is None:
+            raise ConfigurationError(
+                f"PROSA_INBOUND_QUEUE: {url} has no dead-letter queue; give it a redrive policy"
+            )
+        with closing(SqsMessageQueue(dead_letters_url, wait_seconds=1)) as dead_letters:
+            yield queue, dead_letters
+
+
+@asynccontextmanager
+async def _open_reply_outlet(settings: Settings) -> AsyncIterator[ReplyOutlet | None]:
+    """Open the queue that PROSA_REPLY_QUEUE names; nothing is sent yet."""
+    if settings.reply_queue is None:
+        yield None
+        return
+    with required_packages("PROSA_REPLY_QUEUE names a queue of SQS", extra="aws"):
+        import_module("boto3")
+        from prosa.adapters.sqs.reply_outlet import SqsReplyOutlet
+    with closing(SqsReplyOutlet(settings.reply_queue)) as outlet:
+        yield outlet
+
+
+@asynccontextmanager
+async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]:
+    """Prepare what PROSA_AUTH names; keys are read when the first token comes.
+
+    Raises ConfigurationError.
+    """
+    if settings.auth == "none":
+        from prosa.adapters.in_memory.authenticator import OpenDoor
+
+        yield OpenDoor()
+        return
+    with required_packages("PROSA_AUTH names jwt", extra="jwt"):
+        from prosa.adapters.jwt.authenticator import JwtAuthenticator
+        from prosa.adapters.jwt.key_set import KeySet
+
+    keys = KeySet(partial(read_key_set, settings), timer=time.monotonic)
+    async with aclosing(JwtAuthenticator(token_rules(settings), keys, clock=now)) as authenticator:
+        yield authenticator
+
+
+def token_rules(settings: Settings) -> "TokenRules":
+    """Say which tokens are good, and what their claims mean."""
+    from prosa.adapters.jwt.token_rules import TokenRules
+
+    return TokenRules(
+        issuer=settings.jwt_issuer or "",
+        client_ids=settings.jwt_client_ids,
+        tenant_claim=settings.jwt_tenant_claim,
+        role_claim=settings.jwt_role_claim,
+        customer_claim=settings.jwt_customer_claim,
+    )
+
+
+async def read_key_set(settings: Settings) -> bytes:
+    """Read the issuer's keys from where they are. Raises KeysUnavailable."""
+    from prosa.adapters.jwt.key_source import read_address, read_file
+
+    url = settings.key_set_url
+    if url.startswith("file:"):
+        return await read_file(Path(url.removeprefix("file:")))
+    return await read_address(url)
 
 
 @contextmanager

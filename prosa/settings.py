@@ -99,6 +99,12 @@ def _event_bus(value: object) -> object:
     return value
 
 
+def _turn_runner(value: object) -> object:
+    if value != "inline" and not re.fullmatch(r"step_functions:arn:[^:\s]+:states:\S+", str(value)):
+        raise ValueError(f"is {value!r}; write inline, or step_functions:ARN of a state machine")
+    return value
+
+
 def _database_url(value: object) -> object:
     scheme, separator, place = str(value).partition("://")
     if not separator or not place:
@@ -128,6 +134,33 @@ def _origins(value: object) -> object:
                 f"names {origin!r}; an origin is a scheme and a host, as in https://www.example.com"
             )
     return origins
+
+
+def _issuer(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"https?://[^/\s]\S*", value):
+        raise ValueError(f"is {value!r}; an issuer is an address, as in https://login.example.com")
+    return value
+
+
+def _client_ids(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return frozenset(client.strip() for client in value.split(",") if client.strip())
+
+
+def _key_set_url(value: object) -> object:
+    if isinstance(value, str) and not re.match(r"(https?://[^/\s]|file:.)", value):
+        raise ValueError(f"is {value!r}; write https://… or, while developing, file:PATH")
+    return value
+
+
+def _queue_url(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"https?://\S+/\S+\.fifo", value):
+        raise ValueError(
+            f"is {value!r}; write the address of a FIFO queue, as in "
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/messages.fifo"
+        )
+    return value
 
 
 def _upper(value: object) -> object:
@@ -186,6 +219,16 @@ class Settings(BaseSettings):
     """Where events go: `log` writes them to the log, one line each; `eventbridge` puts them on the
     account's default bus, `eventbridge:NAME` on another."""
 
+    turn_runner: Annotated[str, BeforeValidator(_turn_runner)] = "inline"
+    """Where turns run: `inline` in the process that accepts them, `step_functions:ARN` in a state
+    machine, whose functions have the same settings."""
+
+    inbound_queue: Annotated[str | None, BeforeValidator(_queue_url)] = None
+    """An SQS FIFO queue to which channels push customers' messages: `prosa consume` takes them."""
+
+    reply_queue: Annotated[str | None, BeforeValidator(_queue_url)] = None
+    """An SQS FIFO queue for the replies to them."""
+
     intent_classifier: Literal["rules", "prompted"] = "rules"
     """`prompted` asks the model and costs a call for each turn."""
 
@@ -198,8 +241,25 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(default=25.0, gt=0, le=900, allow_inf_nan=False)
     """By when a turn has its answer."""
 
-    auth: Literal["none"] = "none"
+    auth: Literal["none", "jwt"] = "none"
     """Who may call the HTTP API; `none` is for development, on a loopback address."""
+
+    jwt_issuer: Annotated[str | None, BeforeValidator(_issuer)] = None
+    """Whose tokens are believed: exactly what they claim in `iss`."""
+
+    jwt_client_ids: Annotated[frozenset[str], BeforeValidator(_client_ids)] = frozenset()
+    """The clients, or audiences, whose tokens are meant for us, comma separated."""
+
+    jwks_url: Annotated[str | None, BeforeValidator(_key_set_url)] = None
+    """Where the issuer's keys are; `key_set_url` says what stands for None."""
+
+    jwt_tenant_claim: Annotated[str, Field(min_length=1)] = "tenant_id"
+
+    jwt_role_claim: Annotated[str, Field(min_length=1)] = "role"
+    """A claim that is, or lists, `customer` or `service`."""
+
+    jwt_customer_claim: Annotated[str, Field(min_length=1)] = "sub"
+    """What a customer's token has as the tenant's reference to the customer."""
 
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = ()
     """Web pages that may call the HTTP API, comma separated; `*` is any."""
@@ -220,6 +280,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(_sentence(error.errors()[0])) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError("cannot read .env: it should be a text in UTF-8") from error
+        _require_issuer(self)
         _require_fit_for_environment(self)
 
     @classmethod
@@ -252,6 +313,11 @@ class Settings(BaseSettings):
         return Path(path) if self.uses_sqlite else None
 
     @property
+    def key_set_url(self) -> str:
+        """Where the issuer's keys are: Cognito's place for them, unless another is named."""
+        return self.jwks_url or f"{(self.jwt_issuer or '').rstrip('/')}/.well-known/jwks.json"
+
+    @property
     def database_place(self) -> str:
         """Where the database is, for people: without its user and password."""
         if self.uses_sqlite:
@@ -261,9 +327,24 @@ class Settings(BaseSettings):
         return f"Postgres at {host or 'localhost'}, database {url.path.removeprefix('/')}"
 
 
+def _require_issuer(settings: Settings) -> None:
+    needed = {
+        "PROSA_JWT_ISSUER": settings.jwt_issuer,
+        "PROSA_JWT_CLIENT_IDS": settings.jwt_client_ids,
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if settings.auth == "jwt" and missing:
+        raise ConfigurationError(f"PROSA_AUTH=jwt needs {' and '.join(missing)}")
+
+
 def _require_fit_for_environment(settings: Settings) -> None:
     if settings.environment == "development":
         return
+    if settings.auth == "jwt" and not settings.key_set_url.startswith("https://"):
+        raise ConfigurationError(
+            f"keys come from {settings.key_set_url}: PROSA_ENVIRONMENT={settings.environment} "
+            "needs an https:// address in PROSA_JWKS_URL, or in PROSA_JWT_ISSUER"
+        )
     if any(name.adapter == "scripted" for name in settings.models):
         raise ConfigurationError(
             f"PROSA_MODELS names scripted, which only pretends to answer: "

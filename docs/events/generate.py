@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from prosa.adapters.event_schemas import EVENTS, json_schema
+from prosa.entrypoints.channel_messages import CHANNEL_MESSAGES
 
 DOCS = Path(__file__).parents[1]
 INTRODUCTION = Path(__file__).with_name("introduction.md")
+OF_CHANNELS = """## Messages of channels
+
+These two go through queues of your own, between a channel and Prosa, and onto no bus: they hold
+what was said ([channels](channels.md)).
+"""
 
 Schema = Mapping[str, Any]
 
@@ -21,12 +27,18 @@ def main() -> None:
 
 def files() -> Iterator[tuple[Path, str]]:
     """Give each file with its text."""
-    schemas = {kind: json_schema(kind) for kind in EVENTS}
-    for kind, schema in schemas.items():
+    events = {kind: json_schema(kind) for kind in EVENTS}
+    messages = {kind: json_schema(kind, model) for kind, model in CHANNEL_MESSAGES.items()}
+    for kind, schema in {**events, **messages}.items():
         text = json.dumps(schema, ensure_ascii=False, indent=2)
         yield DOCS / "events" / f"{kind}.json", f"{text}\n"
-    chapters = [chapter(kind, schema) for kind, schema in schemas.items()]
-    yield DOCS / "events.md", "\n".join([INTRODUCTION.read_text(encoding="utf-8"), *chapters])
+    parts = [INTRODUCTION.read_text(encoding="utf-8"), *chapters(events)]
+    yield DOCS / "events.md", "\n".join([*parts, OF_CHANNELS, *chapters(messages)])
+
+
+def chapters(schemas: Mapping[str, Schema]) -> list[str]:
+    """Describe the events of each type."""
+    return [chapter(kind, schema) for kind, schema in schemas.items()]
 
 
 def chapter(kind: str, schema: Schema) -> str:

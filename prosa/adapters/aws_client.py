@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:  # an extra, and 0.1 s to load
     from botocore.client import BaseClient
 
-Service = Literal["events", "secretsmanager", "ssm"]
+Service = Literal["events", "secretsmanager", "sqs", "ssm", "stepfunctions"]
 """What boto3 calls the services that are called from here."""
 
 THREADS = 2
@@ -147,9 +147,17 @@ _DENIED = frozenset(
         "UnrecognizedClientException",
     }
 )
-_MISSING = frozenset({"ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException"})
+_MISSING = frozenset(
+    {
+        "ParameterNotFound",
+        "ParameterVersionNotFound",
+        "ResourceNotFoundException",
+        "StateMachineDoesNotExist",
+    }
+)
 _OVERLOADED = frozenset(
     {
+        "ExecutionLimitExceeded",
         "LimitExceededException",
         "RequestExpired",
         "RequestLimitExceeded",

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from prosa.application.ports.event_bus import PublishedEvent
+from prosa.application.ports.reply_outlet import OutgoingReply
 from prosa.domain import events
 from prosa.domain.identifiers import EventId, NewHex
 from prosa.domain.intent import Intent
@@ -19,6 +20,7 @@ from prosa.domain.reply import Provenance
 SOURCE = "prosa.conversations"
 MODELS_SOURCE = "prosa.language_models"
 BREAKER_MOVED = "language_model.breaker.moved.v1"
+REPLY_READY = "conversation.reply.ready.v1"
 SCHEMA = "urn:prosa:event:"
 """What the name of a schema begins with; the event's type follows. A name, and no address."""
 
@@ -136,6 +138,34 @@ def breaker_moved_event(
         "data": {"model": model, "before": before, "after": after},
     }
     return PublishedEvent(id=event_id, type=BREAKER_MOVED, envelope=orjson.dumps(envelope).decode())
+
+
+def reply_ready_event(reply: OutgoingReply) -> str:
+    """Write a reply for its channel: what was said is in it, so it goes onto no bus."""
+    envelope = {
+        "specversion": "1.0",
+        "id": reply.id,
+        "source": SOURCE,
+        "type": REPLY_READY,
+        "subject": reply.conversation_id,
+        "time": _written(reply.created_at),
+        "datacontenttype": "application/json",
+        "dataschema": f"{SCHEMA}{REPLY_READY}",
+        "tenantid": reply.tenant_id,
+        "correlationid": reply.turn_id,
+        "causationid": reply.message_id,
+        "data": {
+            "conversation_id": reply.conversation_id,
+            "turn_id": reply.turn_id,
+            "message_id": reply.message_id,
+            "reply_id": reply.id,
+            "channel": reply.channel,
+            "customer_id": reply.customer_id,
+            "text": reply.text,
+            "metadata": dict(reply.metadata),
+        },
+    }
+    return orjson.dumps(envelope).decode()
 
 
 def _written(moment: datetime) -> str:

@@ -201,6 +201,28 @@ class BreakerMoved(CloudEvent):
     data: BreakerMovedData
 
 
+class ReplyReadyData(_Object):
+    """`data` of `conversation.reply.ready.v1`."""
+
+    conversation_id: ConversationId = Field(description="As `subject`.")
+    turn_id: TurnId = Field(description="As `correlationid`.")
+    message_id: MessageId = Field(description="The customer's message, as `causationid`.")
+    reply_id: MessageId = Field(description="As `id`.")
+    channel: str | None = Field(description="Where the customer writes, as the tenant calls it.")
+    customer_id: str | None = Field(description="The tenant's own reference to the customer.")
+    text: str = Field(description="What to send to the customer.")
+    metadata: dict[str, str] = Field(description="What came with the customer's message.")
+
+
+class ReplyReady(TurnEvent):
+    """A reply that nobody waits for is to be sent to the customer, once for each `id`."""
+
+    type: Literal["conversation.reply.ready.v1"]
+    dataschema: Literal["urn:prosa:event:conversation.reply.ready.v1"]
+    id: MessageId = Field(description="The reply: the same each time that it is delivered.")
+    data: ReplyReadyData
+
+
 EVENTS: dict[str, type[CloudEvent]] = {
     "conversation.started.v1": ConversationStarted,
     "conversation.closed.v1": ConversationClosed,
@@ -212,10 +234,13 @@ EVENTS: dict[str, type[CloudEvent]] = {
 """The events by their type."""
 
 
-def json_schema(kind: str) -> dict[str, Any]:
-    """Describe the events of a type, as JSON Schema 2020-12. Its identifier is their dataschema."""
+def json_schema(kind: str, model: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Describe the events of a type, as JSON Schema 2020-12. Its identifier is their dataschema.
+
+    `model` is for what goes onto no bus.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"{SCHEMA}{kind}",
-        **EVENTS[kind].model_json_schema(),
+        **(model or EVENTS[kind]).model_json_schema(),
     }

@@ -36,19 +36,25 @@ from prosa.domain.verdict import Allowed, Blocked, Direction, Redacted, Verdict,
 
 OPERATION = "take_turn"
 
+LONGEST_WAIT_SECONDS = 25.0
+"""No caller waits longer: gateways and proxies give up before half a minute is over."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerMessage:
     """A customer's message. Where it names no conversation, it starts one.
 
-    `customer_id` and `channel` are for the conversation that is started. `wait_seconds` shortens
-    the deadline of who waits; `caller_waits` is false where nobody waits for the answer.
+    `customer_id` and `channel` are for the conversation that is started. `asking_customer_id` is
+    the customer who asks, where it is one and no program of the tenant's: only a conversation of
+    their own is found. `wait_seconds` shortens the deadline of who waits; `caller_waits` is false
+    where nobody waits for the answer.
     """
 
     text: str
     tenant_id: TenantId = DEFAULT_TENANT
     conversation_id: ConversationId | None = None
     customer_id: str | None = None
+    asking_customer_id: str | None = None
     channel: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     caller: str = ""
@@ -220,6 +226,7 @@ class AcceptTurn:
             conversation = await work.conversations.get(
                 message.conversation_id, history=self._policy.history_messages
             )
+            conversation.header.require_reachable(message.asking_customer_id)
             work.conversations.save(conversation)
             return conversation
         conversation = Conversation.start(
@@ -266,8 +273,9 @@ class AcceptTurn:
 
     def _deadline(self, message: CustomerMessage) -> datetime:
         seconds = self._policy.deadline_seconds
-        if message.caller_waits and message.wait_seconds is not None:
-            seconds = min(seconds, message.wait_seconds)
+        if message.caller_waits:
+            wanted = LONGEST_WAIT_SECONDS if message.wait_seconds is None else message.wait_seconds
+            seconds = min(seconds, wanted, LONGEST_WAIT_SECONDS)
         return self._clock() + timedelta(seconds=seconds)
 
     def _moment(self) -> Moment:

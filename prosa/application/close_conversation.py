@@ -16,16 +16,22 @@ class CloseConversation:
         self._new_hex = new_hex
 
     async def __call__(
-        self, tenant_id: TenantId, conversation_id: ConversationId
+        self,
+        tenant_id: TenantId,
+        conversation_id: ConversationId,
+        *,
+        asking_customer_id: str | None = None,
     ) -> ConversationHeader:
         """Close it. Raises ConversationNotFound, ConversationBusy, StorageUnavailable.
 
+        `asking_customer_id` is the customer who asks, where one does: only their own is found.
         Where it is unknown whether it was closed, it is closed again; CommitUnknown is raised
         where that is no clearer.
         """
 
         async def close(work: UnitOfWork) -> ConversationHeader:
             conversation = await work.conversations.get(conversation_id)
+            conversation.header.require_reachable(asking_customer_id)
             conversation.close(at=Moment(now=self._clock(), new_hex=self._new_hex))
             work.conversations.save(conversation)
             return conversation.header

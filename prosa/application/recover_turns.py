@@ -11,6 +11,7 @@ from prosa.application.ports.unit_of_work import (
     StorageUnavailable,
     VersionConflict,
 )
+from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.take_turn import TakeTurn
 from prosa.domain.errors import ProsaError, TurnInProgress, TurnNotFound
 from prosa.domain.identifiers import Clock
@@ -38,9 +39,18 @@ class Recovered:
 class RecoverTurns:
     """Sees to crashed turns, of all tenants. Any number may do so at once."""
 
-    def __init__(self, *, expired_turns: ExpiredTurns, take_turn: TakeTurn, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        expired_turns: ExpiredTurns,
+        take_turn: TakeTurn,
+        clock: Clock,
+        run_elsewhere: RunElsewhere | None = None,
+    ) -> None:
+        """With `run_elsewhere`, turns are run again there and not waited for."""
         self._expired_turns = expired_turns
-        self._take_turn = take_turn
+        self._accept = take_turn.accept
+        self._run_again = run_elsewhere or take_turn.run
         self._clock = clock
 
     async def __call__(self) -> Recovered:
@@ -74,7 +84,7 @@ class RecoverTurns:
 
     async def _recover(self, expired: ExpiredTurn) -> Recovered:
         try:
-            accepted = await self._take_turn.accept.recover(expired.tenant_id, expired.turn_id)
+            accepted = await self._accept.recover(expired.tenant_id, expired.turn_id)
         except (VersionConflict, TurnInProgress, TurnNotFound):
             return Recovered()  # somebody else was first
         except CommitUnknown as error:
@@ -91,7 +101,7 @@ class RecoverTurns:
         """Run a recovered attempt; where it fails, its turn has failed, and that is all."""
         logger.info("turn %s had crashed and is run again", attempt.turn_id)
         try:
-            await self._take_turn.run(attempt)
+            await self._run_again(attempt)
         except ProsaError as error:
             logger.warning("turn %s failed again: %s", attempt.turn_id, type(error).__name__)
         except Exception as error:  # noqa: BLE001 - a bug in one turn must not end the others

@@ -27,6 +27,7 @@ from prosa.application.ports.language_model import (
     ModelTimedOut,
 )
 from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.ports.turn_runner import TurnNotStarted
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     StorageUnavailable,
@@ -101,12 +102,12 @@ class TakeTurn:
         A run that is cancelled fails its turn, too. Raises DeadlineExceeded, a LanguageModelError,
         GuardrailError, PromptNotFound, StaleAttempt, StorageUnavailable, CommitUnknown.
         """
-        generation = self._generation(attempt, on_piece)
+        generation = self.generation(attempt, on_piece)
         try:
-            async with self._time_for_models(attempt):
+            async with self.time_for_models(attempt):
                 attempt = await self.classify(attempt)
-                generation = self._generation(attempt, on_piece)
-                attempt = await self._generate(attempt, generation)
+                generation = self.generation(attempt, on_piece)
+                attempt = await self.generate_by(attempt, generation)
             return await self.record(attempt)
         except asyncio.CancelledError as error:
             await self._give_up(generation.broken_off(attempt), error)
@@ -142,9 +143,10 @@ class TakeTurn:
 
         Raises a LanguageModelError other than ContentFiltered, GuardrailError, PromptNotFound.
         """
-        return await self._generate(attempt, self._generation(attempt, on_piece))
+        return await self.generate_by(attempt, self.generation(attempt, on_piece))
 
-    async def _generate(self, attempt: Attempt, generation: Generation) -> Attempt:
+    async def generate_by(self, attempt: Attempt, generation: Generation) -> Attempt:
+        """Generate, as `generate`; the generation knows what was spent wherever it breaks off."""
         if attempt.reply is not None:
             return attempt
         template = await self._prompts.get(attempt.tenant_id, self._policy.prompt)
@@ -155,7 +157,8 @@ class TakeTurn:
             reply = await generation.refuse(self._canned_replies.refused)
         return replace(generation.found(attempt), prompt=template.reference, reply=reply)
 
-    def _generation(self, attempt: Attempt, on_piece: OnPiece | None) -> Generation:
+    def generation(self, attempt: Attempt, on_piece: OnPiece | None = None) -> Generation:
+        """Prepare to generate."""
         return Generation(attempt, self._guardrail, on_piece)
 
     async def record(self, attempt: Attempt) -> Turn:
@@ -174,7 +177,11 @@ class TakeTurn:
 
         A repeated fail finds what it failed. Raises what `record` raises, but TurnWithoutReply.
         """
-        failure = _failure_of(error)
+        return await self.fail_of(attempt, type(error))
+
+    async def fail_of(self, attempt: Attempt, kind: type[BaseException]) -> Turn:
+        """End the turn in failure, as `fail`, where only the error's class has come here."""
+        failure = _failure_of(kind)
         at = self._moment()
         return await self._end(
             attempt,
@@ -270,8 +277,8 @@ class TakeTurn:
         )
 
     @contextlib.asynccontextmanager
-    async def _time_for_models(self, attempt: Attempt) -> AsyncIterator[None]:
-        """Bound classifying and generating, whatever they wait for."""
+    async def time_for_models(self, attempt: Attempt) -> AsyncIterator[None]:
+        """Bound classifying and generating, whatever they wait for. Raises DeadlineExceeded."""
         remaining = (attempt.models_deadline - self._clock()).total_seconds()
         limit = asyncio.timeout(remaining)
         try:
@@ -318,11 +325,12 @@ _FAILURES = (
     _Failure(StorageUnavailable, "storage_unavailable"),
     _Failure(CommitUnknown, "storage_unavailable"),
     _Failure(VersionConflict, "storage_unavailable"),
+    _Failure(TurnNotStarted, "turn_not_started", counts=False),
     _Failure(asyncio.CancelledError, "interrupted"),
     _Failure(BaseException, "internal_error"),
 )
 """The first line that fits counts."""
 
 
-def _failure_of(error: BaseException) -> _Failure:
-    return next(failure for failure in _FAILURES if isinstance(error, failure.kind))
+def _failure_of(kind: type[BaseException]) -> _Failure:
+    return next(failure for failure in _FAILURES if issubclass(kind, failure.kind))

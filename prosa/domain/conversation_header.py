@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from prosa.domain.errors import ConversationNotFound
 from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 
 
@@ -43,6 +44,14 @@ class ConversationHeader:
     event_count: int = 0
     version: int = 0
     running_turn_id: TurnId | None = None
+
+    def require_reachable(self, asking_customer_id: str | None) -> None:
+        """Raise ConversationNotFound where a customer asks, and it is not theirs.
+
+        None stands for who may reach every conversation of the tenant.
+        """
+        if asking_customer_id not in (None, self.customer_id):
+            raise ConversationNotFound(self.id)
 
     @property
     def as_started(self) -> "ConversationHeader":

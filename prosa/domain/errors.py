@@ -37,10 +37,13 @@ ProsaError
 │   ├─ CommitUnknown*
 │   ├─ VersionConflict*
 │   ├─ EventBusError*
+│   ├─ MessageQueueError*
+│   ├─ ReplyOutletError*
 │   ├─ GuardrailError*
 │   ├─ KeysUnavailable*
 │   ├─ SecretUnavailable*
-│   └─ SecretUnreadable
+│   ├─ SecretUnreadable
+│   └─ TurnNotStarted*
 └─ ConfigurationError
 
 A star marks a transient failure: the same request may succeed later. Failures of a port are

@@ -23,6 +23,7 @@ from prosa.application.recover_turns import RecoverTurns
 from prosa.application.start_conversation import NewConversation, StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
+from prosa.application.turn_steps import TurnSteps
 from prosa.domain.content import text_of
 from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.identifiers import ConversationId, TenantId, TurnId
@@ -165,6 +166,13 @@ class Service:
             policy=self.policy,
             clock=self.clock,
             new_hex=self.clock.new_hex,
+        )
+        self.steps = TurnSteps(
+            take_turn=self.take_turn,
+            attempts=self.attempts,
+            reader=self.reader,
+            policy=self.policy,
+            clock=self.clock,
         )
         self.recover_turns = RecoverTurns(
             expired_turns=InMemoryExpiredTurns(self.storage),

@@ -158,7 +158,24 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
             "logs",
             "PROSA_EVENT_BUS names 'logs' (did you mean log?): allowed are log, eventbridge",
         ),
-        ("PROSA_AUTH", "jwt", "PROSA_AUTH is 'jwt': it should be 'none'"),
+        ("PROSA_AUTH", "basic", "PROSA_AUTH is 'basic': it should be 'none' or 'jwt'"),
+        ("PROSA_AUTH", "jwt", "PROSA_AUTH=jwt needs PROSA_JWT_ISSUER and PROSA_JWT_CLIENT_IDS"),
+        (
+            "PROSA_JWT_ISSUER",
+            "login.example.com",
+            (
+                "PROSA_JWT_ISSUER is 'login.example.com'; "
+                "an issuer is an address, as in https://login.example.com"
+            ),
+        ),
+        (
+            "PROSA_JWKS_URL",
+            "ftp://login.example.com/keys",
+            (
+                "PROSA_JWKS_URL is 'ftp://login.example.com/keys'; "
+                "write https://… or, while developing, file:PATH"
+            ),
+        ),
         ("PROSA_LOCAL_MODEL", "no.gguf", "PROSA_LOCAL_MODEL is 'no.gguf': there is no such file"),
         ("PROSA_PROMPTS", "nowhere", "PROSA_PROMPTS is 'nowhere': there is no such folder"),
         ("PROSA_DOCS", "perhaps", "PROSA_DOCS is 'perhaps': allowed are true and false"),
@@ -297,3 +314,38 @@ def test_origins_are_separated_by_commas() -> None:
 def test_a_chain_of_models_keeps_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROSA_MODELS", "openai:b, local ,openai:a")
     assert [str(name) for name in Settings().models] == ["openai:b", "local", "openai:a"]
+
+
+def test_clients_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROSA_JWT_CLIENT_IDS", "web, app ,")
+    assert Settings().jwt_client_ids == {"web", "app"}
+
+
+def test_an_issuer_without_clients_is_not_enough() -> None:
+    missing = refusal(auth="jwt", jwt_issuer="https://a.example", jwt_client_ids=" , ")
+    assert missing == "PROSA_AUTH=jwt needs PROSA_JWT_CLIENT_IDS"
+
+
+def test_keys_are_where_cognito_has_them_unless_another_place_is_named() -> None:
+    for issuer in ("https://a.example/pool", "https://a.example/pool/"):
+        settings = Settings(jwt_issuer=issuer)
+        assert settings.key_set_url == "https://a.example/pool/.well-known/jwks.json"
+        assert settings.jwt_issuer == issuer  # to the letter
+    named = Settings(jwt_issuer="https://a.example", jwks_url="https://a.example/certs")
+    assert named.key_set_url == "https://a.example/certs"
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"jwt_issuer": "https://a.example", "jwks_url": "file:.prosa/jwks.json"},
+        {"jwt_issuer": "https://a.example", "jwks_url": "http://a.example/keys"},
+        {"jwt_issuer": "http://a.example"},
+    ],
+)
+def test_outside_development_keys_come_from_where_nobody_can_change_them(
+    places: dict[str, str],
+) -> None:
+    identity = {"auth": "jwt", "jwt_client_ids": "web", **places}
+    assert "needs an https:// address" in refusal(environment="staging", **identity)
+    assert Settings(**identity).auth == "jwt"

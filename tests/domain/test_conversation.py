@@ -25,7 +25,14 @@ from prosa.domain.identifiers import TenantId, TurnId, is_identifier
 from prosa.domain.intent import Intent
 from prosa.domain.message import MAX_MESSAGE_CHARACTERS, Message, Role
 from prosa.domain.reply import FinishReason
-from prosa.domain.turn import LEASE_AFTER_DEADLINE, MAX_FAILURES, Attempt, Turn, TurnStatus
+from prosa.domain.turn import (
+    LEASE_AFTER_DEADLINE,
+    MAX_FAILURES,
+    Attempt,
+    Turn,
+    TurnError,
+    TurnStatus,
+)
 from prosa.testing.builders import (
     NOON,
     PROMPT,
@@ -499,6 +506,52 @@ def test_a_takeover_at_the_limit_fails_the_turn_for_good() -> None:
     assert (turn.error.code, turn.error.retryable) == (LEASE_RAN_OUT, False)
     assert conversation.header.running_turn_id is None
     assert kinds(conversation.changes.events)[-1] == "TurnFailed"
+
+
+def recover(conversation: Conversation, turn: Turn, clock: VirtualClock) -> Turn:
+    return conversation.recover(turn.id, deadline=clock.now + TIME_TO_ANSWER, at=clock.moment)
+
+
+def test_recovery_fails_a_crashed_turn_whose_caller_waited() -> None:
+    conversation, clock = opened()
+    running = claim(conversation, clock)
+    clock.advance(LEASE_SECONDS)
+    turn = recover(conversation, running, clock)
+    assert turn.error == TurnError(code=LEASE_RAN_OUT, retryable=True)
+    assert (turn.attempt, turn.failures) == (1, 1)
+    assert conversation.header.running_turn_id is None
+
+
+def test_recovery_runs_a_crashed_turn_again_for_which_nobody_waited() -> None:
+    conversation, clock = opened()
+    running = claim(conversation, clock)
+    nobody_waits = replace(running, caller_waits=False)
+    left = Conversation.restore(conversation.header, turns=[nobody_waits], history=())
+    clock.advance(LEASE_SECONDS)
+    turn = recover(left, running, clock)
+    assert (turn.status, turn.attempt, turn.failures) == (TurnStatus.RUNNING, 2, 1)
+    assert (turn.deadline, turn.caller_waits) == (clock.now + TIME_TO_ANSWER, False)
+
+
+def test_recovery_leaves_alone_whose_lease_holds_and_what_has_ended() -> None:
+    conversation, clock = opened()
+    running = claim(conversation, clock)
+    with pytest.raises(TurnInProgress):
+        recover(conversation, running, clock)
+    completed = record(conversation, running, clock)
+    clock.advance(LEASE_SECONDS)
+    before = list(conversation.changes.events)
+    assert recover(conversation, running, clock) == completed
+    assert conversation.changes.events == before
+
+
+def test_a_failure_that_does_not_count_is_none_of_the_five() -> None:
+    conversation, clock = opened()
+    attempt = conversation.attempt_at(failed_until_one_is_left(conversation, clock))
+    failed = conversation.fail(
+        attempt, code="model_unavailable", retryable=True, counts=False, at=clock.moment
+    )
+    assert (failed.failures, may_run_again(failed)) == (MAX_FAILURES - 1, True)
 
 
 def test_a_turn_that_failed_for_good_does_not_run_again() -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The migration that makes these tables what they are here. Revisions are numbers that ascend."""
 
 metadata = MetaData(
@@ -185,4 +185,14 @@ outbox = Table(
         postgresql_where=text("published_at is null"),
         sqlite_where=text("published_at is null"),
     ),
+)
+
+# Which replies their channel's outlet took.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("tenant_id", Identifier, nullable=False),
+    Column("reply_id", Identifier, nullable=False),
+    Column("delivered_at", Instant, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "reply_id"),
 )

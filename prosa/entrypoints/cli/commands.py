@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from prosa.entrypoints.cli.chat import chat
+from prosa.entrypoints.cli.consume import consume
 from prosa.entrypoints.cli.doctor import doctor
 from prosa.entrypoints.cli.migrate import migrate
 from prosa.entrypoints.cli.openapi import openapi
 from prosa.entrypoints.cli.recover import recover
+from prosa.entrypoints.cli.redrive import redrive
 from prosa.entrypoints.cli.relay import relay
 from prosa.entrypoints.cli.serve import serve
+from prosa.entrypoints.cli.token import token
 
 app = typer.Typer(
     name="prosa",
@@ -46,5 +49,5 @@ def prosa(
     """Customer-service conversations with AI."""
 
 
-for command in (serve, chat, relay, recover, migrate, doctor, openapi):
+for command in (serve, chat, consume, redrive, relay, recover, migrate, token, doctor, openapi):
     app.command()(command)

@@ -22,6 +22,8 @@ from prosa.bootstrap import (
     now,
     open_database,
     open_model,
+    read_key_set,
+    required_packages,
 )
 from prosa.domain.content import Text
 from prosa.domain.errors import ConfigurationError, ProsaError
@@ -78,6 +80,7 @@ async def _diagnoses() -> list[Diagnosis]:
     set_up_logging(settings.log_level)
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "settings": _check_settings,
+        "identity": _check_identity,
         "database": _check_database,
         "prompts": _check_prompts,
         "guardrail": _check_guardrail,
@@ -101,6 +104,16 @@ async def _check_settings(settings: Settings) -> str:
         f"fails {settings.breaker_failures} times in a row "
         f"is not asked for {settings.breaker_rest_seconds:g} s"
     )
+
+
+async def _check_identity(settings: Settings) -> str:
+    if settings.auth == "none":
+        return "everybody is let in, from this machine only"
+    with required_packages("PROSA_AUTH names jwt", extra="jwt"):
+        from prosa.adapters.jwt.key_set import usable_keys  # noqa: PLC0415 - of an extra
+
+    keys = usable_keys(await read_key_set(settings))
+    return f"{settings.jwt_issuer} has {len(keys)} keys at {settings.key_set_url}"
 
 
 async def _check_database(settings: Settings) -> str:

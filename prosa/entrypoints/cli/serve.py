@@ -19,6 +19,7 @@ from prosa.bootstrap import bootstrap, required_packages
 from prosa.domain.errors import ConfigurationError
 from prosa.entrypoints.cli.in_words import is_demonstration, model_in_words
 from prosa.entrypoints.logs import log_configuration, set_up_logging
+from prosa.entrypoints.safety import require_authentication
 from prosa.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,8 +70,12 @@ def serve(
 
 
 def http_app() -> "FastAPI":
-    """Make the ASGI application by the environment, for servers that are given its name."""
+    """Make the ASGI application by the environment, for servers that are given its name.
+
+    Raises ConfigurationError.
+    """
     settings = Settings()
+    require_authentication(settings)
     return _app(settings, lambda: bootstrap(settings))
 
 
@@ -218,16 +223,9 @@ def _limit_unread(listening: socket.socket) -> None:
 
 def _require_safe(settings: Settings, host: str, address: str) -> None:
     """Without authentication, serve in development only, and this machine only."""
-    if settings.environment != "development":
-        raise ConfigurationError(
-            f"PROSA_AUTH=none lets everybody in: with PROSA_ENVIRONMENT={settings.environment} "
-            "the HTTP API is not served"
-        )
-    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
-        raise ConfigurationError(
-            f"PROSA_AUTH=none lets everybody in, so --host must be a loopback address such as "
-            f"127.0.0.1, and {host} is not"
-        )
+    loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    reachable = f"so --host must be a loopback address such as 127.0.0.1, and {host} is not"
+    require_authentication(settings, None if loopback else reachable)
 
 
 def announce(settings: Settings, listening: socket.socket) -> None:
@@ -239,7 +237,8 @@ def announce(settings: Settings, listening: socket.socket) -> None:
     body = json.dumps({"text": EXAMPLES[language]}, ensure_ascii=False)
     docs = f" Docs: {address}/docs" if settings.docs else ""
     typer.echo(f"Prosa listens on {address}; {model_in_words(settings)} answers.{docs}")
+    token = "-H 'authorization: Bearer TOKEN' " if settings.auth == "jwt" else ""
     typer.echo(
-        f"Try: curl {address}/v1/messages -H 'content-type: application/json' "
+        f"Try: curl {address}/v1/messages {token}-H 'content-type: application/json' "
         f"-d {shlex.quote(body)}"
     )

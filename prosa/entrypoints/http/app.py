@@ -30,7 +30,14 @@ BODY_SECONDS = 15.0
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
-_EXPOSED = ["Idempotency-Key", "Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id"]
+_EXPOSED = [
+    "Idempotency-Key",
+    "Idempotent-Replayed",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-Id",
+]
 
 
 def create_app(

@@ -1,23 +1,58 @@
 """Who asks: the one place that says for which tenant, and as which caller, a request acts."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 
-from prosa.domain.identifiers import DEFAULT_TENANT, TenantId
+from prosa.application.own_conversations import OwnConversations
+from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.domain.caller import Caller
+from prosa.entrypoints.http.parts import parts_of
 
+Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """A tenant, and who of it asks; idempotency keys of one `name` do not meet another's."""
-
-    tenant_id: TenantId
-    name: str
-
-
-NOBODY_IN_PARTICULAR = Caller(tenant_id=DEFAULT_TENANT, name="")
+_KEY = "prosa.caller"
 
 
-def caller_of(_request: Request) -> Caller:
-    """Say who asks. With `PROSA_AUTH=none` that is the same for everybody."""
-    return NOBODY_IN_PARTICULAR
+class AuthenticatedRoute(APIRoute):
+    """A route that is answered only where it is known who asks."""
+
+    def get_route_handler(self) -> Answer:
+        """Put the question who asks in front of FastAPI's own handler."""
+        return authenticated(super().get_route_handler())
+
+
+def authenticated(answer: Answer) -> Answer:
+    """Have a request answered only where it is known who asks; nothing else of it is read before.
+
+    Raises what an Authenticator raises.
+    """
+
+    async def authenticate_then_answer(request: Request) -> Response:
+        authenticator = parts_of(request).authenticator
+        request.scope[_KEY] = await authenticator.caller_of(_token_in(request))
+        return await answer(request)
+
+    return authenticate_then_answer
+
+
+def caller_of(request: Request) -> Caller:
+    """Say who asks."""
+    return cast("Caller", request.scope[_KEY])
+
+
+def conversations_of(request: Request) -> ConversationReader:
+    """Give the conversations that the caller may read."""
+    reader, customer_id = parts_of(request).conversations, caller_of(request).customer_id
+    return reader if customer_id is None else OwnConversations(reader, customer_id)
+
+
+def _token_in(request: Request) -> str | None:
+    """Find the bearer token (RFC 6750); what is none, or several, counts as none."""
+    sent = [value for name, value in request.scope["headers"] if name == b"authorization"]
+    if len(sent) != 1:
+        return None
+    scheme, _, token = sent[0].decode("latin-1").partition(" ")
+    return token.strip(" ") or None if scheme.lower() == "bearer" else None

@@ -25,6 +25,8 @@ Customer-service conversations with AI. `POST /v1/messages` is the one call that
   and body bring the same answer, however often they come.
 * Ask for `Accept: text/event-stream` to read a reply while it is written, or `Prefer:
   respond-async` to fetch it later.
+* Send `Authorization: Bearer TOKEN` where the installation asks for it. A customer's token reaches
+  that customer's conversations; others are not found.
 * Problems are RFC 9457 documents; their `code` is for programs. `Retry-After` says when to ask
   again.
 * `X-Request-Id` and `traceparent` (W3C Trace Context) are taken over where they are sent, made
@@ -45,6 +47,7 @@ _HEADERS = {
     "Preference-Applied": "`respond-async`, where that was asked for and done.",
     "Retry-After": "Whole seconds after which to ask again.",
     "Allow": "The methods of this address.",
+    "WWW-Authenticate": "`Bearer`, and `invalid_token` where the token that was sent is none.",
     "X-Request-Id": "The request's id: the one that was sent, or one that was made.",
 }
 
@@ -67,6 +70,11 @@ def json_of(
 
 
 def answers(good: Mapping[int, dict[str, Any]], *codes: str) -> Answers:
+    """Document the answers of a route that asks who asks: the good ones, and problems by code."""
+    return answers_to_anybody(good, *codes, "unauthenticated", "forbidden", "identity_unavailable")
+
+
+def answers_to_anybody(good: Mapping[int, dict[str, Any]], *codes: str) -> Answers:
     """Document a route's answers: the good ones, the problems by code, and the internal error."""
     documented: Answers = dict(good.items())
     by_status: dict[int, list[Problem]] = {}
@@ -90,6 +98,19 @@ def complete(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
+UNAUTHENTICATED = "401"
+_SCHEME = "token"
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": (
+        "An access token of the installation's issuer. Where the installation authenticates nobody "
+        "(`PROSA_AUTH=none`, for development) none is needed."
+    ),
+}
+
+
 def _complete(document: dict[str, Any]) -> None:
     """Describe answers, and no longer FastAPI's own 422, which no route gives."""
     _, defined = models_json_schema(
@@ -102,8 +123,11 @@ def _complete(document: dict[str, Any]) -> None:
     shapes = document["components"]["schemas"]
     shapes.update(defined["$defs"])
     del shapes["HTTPValidationError"], shapes["ValidationError"]
+    document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
     for path in document["paths"].values():
         for operation in path.values():
+            if UNAUTHENTICATED in operation["responses"]:
+                operation["security"] = [{_SCHEME: []}]
             if JSON in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
 
@@ -127,6 +151,7 @@ def _problem_document(problems: list[Problem]) -> dict[str, Any]:
     headers = ["X-Request-Id"]
     if any(problem.retry_after for problem in problems):
         headers.append("Retry-After")
+    headers += dict.fromkeys(name for problem in problems for name in problem.headers)
     return {
         "description": "; ".join(dict.fromkeys(problem.title for problem in problems)) + ".",
         "headers": header_documents(*headers),
@@ -237,6 +262,7 @@ TURN_ANSWERS = answers(
     "model_unavailable",
     "storage_unavailable",
     "guardrail_unavailable",
+    "turn_not_started",
     "shutting_down",
     "interrupted",
     "deadline_exceeded",

@@ -82,6 +82,10 @@ class LiveTurns:
         live = LiveTurn(attempt.turn)
         return self._start(live, take_turn.run(attempt, live.say))
 
+    def wait(self, turn: Turn, completed: Awaitable[Turn]) -> LiveTurn:
+        """Wait for a turn that runs elsewhere; only its outcome is said."""
+        return self._start(LiveTurn(turn), completed)
+
     def find(self, turn: Turn) -> LiveTurn | None:
         """Find a turn that runs here; not where a newer attempt at it runs elsewhere."""
         live = self._turns.get(turn.id)

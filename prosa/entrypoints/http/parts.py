@@ -7,7 +7,9 @@ from typing import Protocol, cast
 from fastapi import FastAPI, Request
 
 from prosa.application.close_conversation import CloseConversation
+from prosa.application.ports.authenticator import Authenticator
 from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.bootstrap import Chore
@@ -33,8 +35,16 @@ class Parts(Protocol):
     """The parts of an opened app that HTTP serves; `prosa.bootstrap.App` has them."""
 
     @property
+    def authenticator(self) -> Authenticator:
+        """Says who asks."""
+
+    @property
     def take_turn(self) -> TakeTurn:
         """Takes a customer's message in and brings a reply out."""
+
+    @property
+    def run_elsewhere(self) -> RunElsewhere | None:
+        """Has turns run, where that is not to be in this process."""
 
     @property
     def start_conversation(self) -> StartConversation:

@@ -1,12 +1,14 @@
 """How a client wants its answer: plain, as a stream of events, or later."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
 
+_WITHIN = "prosa.answer_within_seconds"
 _WAIT = re.compile(r"wait\s*=\s*\"?([0-9]{1,9})\"?")
 _QUALITY = re.compile(r";\s*q\s*=\s*([0-9.]+)")
 
@@ -22,8 +24,27 @@ class Preferences:
     respond_async: bool = False
     wait_seconds: float | None = None
 
+    def within(self, seconds: float) -> "Preferences":
+        """Ask for what can be had in so many seconds, with nothing going on behind the answer."""
+        wait_seconds = seconds if self.wait_seconds is None else min(seconds, self.wait_seconds)
+        return replace(self, respond_async=False, wait_seconds=wait_seconds)
+
 
 _PLAIN = Preferences()
+
+
+def require_answer_within(scope: MutableMapping[str, Any], seconds: float) -> None:
+    """Have a request, by its ASGI scope, answered in so many seconds; nothing may go on then.
+
+    That is for servers which end, or freeze, with the answer.
+    """
+    scope[_WITHIN] = seconds
+
+
+def answer_within(scope: Mapping[str, Any]) -> float | None:
+    """Say in how many seconds a request has to be answered, None where nobody said so."""
+    seconds: float | None = scope.get(_WITHIN)
+    return seconds
 
 
 def read_preferences(accept: str, prefer: Iterable[str]) -> Preferences:

@@ -4,12 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from prosa.application.ports.authenticator import KeysUnavailable
 from prosa.application.ports.guardrail import GuardrailError
 from prosa.application.ports.language_model import (
     ContextTooLong,
     LanguageModelError,
     ModelRejectedRequest,
 )
+from prosa.application.ports.turn_runner import TurnNotStarted
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     StorageUnavailable,
@@ -151,7 +153,27 @@ _MODEL_REJECTED = _kind(
     "The model's provider refuses this message, and would refuse it again.",
 )
 
+_UNAUTHENTICATED = replace(
+    _kind(
+        401, "unauthenticated", "Unauthenticated", "Send a token, as in `Authorization: Bearer …`."
+    ),
+    headers={"WWW-Authenticate": 'Bearer realm="prosa"'},
+)
+
 PROBLEMS: dict[type[errors.ProsaError], Problem] = {
+    errors.TokenMissing: _UNAUTHENTICATED,
+    errors.TokenRefused: replace(
+        _UNAUTHENTICATED,
+        headers={"WWW-Authenticate": 'Bearer realm="prosa", error="invalid_token"'},
+    ),
+    errors.Forbidden: _kind(403, "forbidden", "Forbidden", "This is not for who asks."),
+    KeysUnavailable: _kind(
+        503,
+        "identity_unavailable",
+        "Identity unavailable",
+        "The keys that tokens are checked with cannot be read. Ask again.",
+        2,
+    ),
     errors.ConversationClosed: _kind(
         409,
         "conversation_closed",
@@ -199,6 +221,13 @@ PROBLEMS: dict[type[errors.ProsaError], Problem] = {
     StorageUnavailable: _STORAGE_UNAVAILABLE,
     CommitUnknown: _STORAGE_UNAVAILABLE,
     VersionConflict: _STORAGE_UNAVAILABLE,
+    TurnNotStarted: _kind(
+        503,
+        "turn_not_started",
+        "The turn was not started",
+        "The message is stored, but nothing took it on yet. Ask again with the same key.",
+        2,
+    ),
     GuardrailError: _kind(
         503,
         "guardrail_unavailable",
@@ -256,6 +285,8 @@ def problem_of(error: BaseException) -> Problem:
         return INTERNAL_ERROR
     if isinstance(error, errors.TurnFailed):
         known = FAILURES_OF_TURNS.get(error.code, TURN_FAILED)
+    if isinstance(error, errors.AccessRefused):
+        known = replace(known, detail=_sentence(str(error)))
     # What was not found has no address, and its id may be anything.
     found = not isinstance(error, errors.NotFound)
     return replace(
@@ -273,6 +304,10 @@ def problem_of_failed(turn: Turn) -> Problem:
     else:
         known = FAILURES_OF_TURNS.get(code, TURN_FAILED)
     return replace(known, turn_id=turn.id)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _whole_seconds(seconds: float | None) -> int | None:

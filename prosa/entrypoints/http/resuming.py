@@ -1,18 +1,18 @@
 """The events of a turn from any of them on: finished, running here, or running elsewhere."""
 
-import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 from fastapi import Request, Response
 
-from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.domain.errors import DeadlineExceeded
 from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.turn import Turn, TurnStatus
 from prosa.entrypoints.http import problems
+from prosa.entrypoints.http.authentication import conversations_of
+from prosa.entrypoints.http.elsewhere import ReadTurn, watched
 from prosa.entrypoints.http.event_stream import (
     PING,
     EventStream,
@@ -23,24 +23,22 @@ from prosa.entrypoints.http.event_stream import (
     live_events,
 )
 from prosa.entrypoints.http.parts import serving_of
+from prosa.entrypoints.http.preferences import answer_within
 from prosa.entrypoints.http.problem_table import Problem, problem_of
 from prosa.entrypoints.http.rendering import View
 
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 1.0
+_FOREVER = datetime.max.replace(tzinfo=UTC)
 
 # More digits than any reply has events.
 _EVENT_ID = re.compile("[0-9]{1,9}")
 
-ReadTurn = Callable[[], Awaitable[Turn]]
-
 
 async def follow(request: Request, tenant_id: TenantId, turn_id: TurnId) -> Response:
     """Answer with the turn's events behind `Last-Event-ID`. Raises TurnNotFound."""
-    serving = serving_of(request)
+    serving, conversations = serving_of(request), conversations_of(request)
 
     async def read() -> Turn:
-        return await serving.parts.conversations.get_turn(tenant_id, turn_id)
+        return await conversations.get_turn(tenant_id, turn_id)
 
     def tell(problem: Problem) -> View:
         return problems.document(problem, request)
@@ -61,7 +59,10 @@ async def follow(request: Request, tenant_id: TenantId, turn_id: TurnId) -> Resp
         )
     else:
         after = _behind(last_event_id, turn)
-        events = awaited_events(turn, after, read, ping_seconds=ping_seconds, tell=tell)
+        patience = answer_within(request.scope)
+        events = awaited_events(
+            turn, after, read, ping_seconds=ping_seconds, tell=tell, patience=patience
+        )
     return EventStream(events, reader_seconds=serving.reader_seconds)
 
 
@@ -77,27 +78,32 @@ def _behind(last_event_id: str, turn: Turn) -> int:
 
 
 async def awaited_events(
-    turn: Turn, after: int, read: ReadTurn, *, ping_seconds: float, tell: TellProblem
+    turn: Turn,
+    after: int,
+    read: ReadTurn,
+    *,
+    ping_seconds: float,
+    tell: TellProblem,
+    patience: float | None = None,
 ) -> AsyncIterator[bytes]:
     """Write the events of a turn that runs elsewhere, behind the id `after`, once it has finished.
 
     Where its attempt has had its time and nothing came of it, that is what is told. Where another
-    attempt finished it, its events begin anew.
+    attempt finished it, its events begin anew. Where it runs longer than `patience`, in seconds,
+    the stream just ends: whoever follows comes back.
     """
     events = EventWriter(after)
     yield events.started(turn)
-    known, pause, silent = turn, FIRST_PAUSE_SECONDS, 0.0
-    while known.status is TurnStatus.RUNNING and not known.lease_has_run_out(datetime.now(UTC)):
-        await asyncio.sleep(pause)
-        silent += pause
-        if silent >= ping_seconds:
+    known, spoke_at = turn, time.monotonic()
+    give_up_at = _FOREVER if patience is None else datetime.now(UTC) + timedelta(seconds=patience)
+    async for latest in watched(turn, read, until=lambda it: min(it.lease_until, give_up_at)):
+        known = latest
+        if time.monotonic() - spoke_at >= ping_seconds:
             yield PING
-            silent = 0.0
-        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        with contextlib.suppress(StorageUnavailable):  # it may be back before the lease is over
-            known = await read()
+            spoke_at = time.monotonic()
     if known.status is TurnStatus.RUNNING:
-        yield events.failed(tell(problem_of(DeadlineExceeded(turn.id))))
+        if known.lease_has_run_out(datetime.now(UTC)):
+            yield events.failed(tell(problem_of(DeadlineExceeded(turn.id))))
     else:
         seen = max(after, 1) if known.attempt == turn.attempt else 0
         yield finished_events(known, seen, tell)

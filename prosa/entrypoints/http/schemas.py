@@ -4,90 +4,30 @@ Bodies and queries are checked against these models. Answers are rendered by `re
 them, which is faster; here they are documented, and tests prove that what is rendered fits.
 """
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Path
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from prosa.domain.conversation_header import ConversationStatus, Owner
-from prosa.domain.message import MAX_MESSAGE_CHARACTERS, Role
+from prosa.domain.message import Role
 from prosa.domain.reply import FinishReason
 from prosa.domain.turn import TurnStatus
+from prosa.entrypoints.customer_fields import (
+    CONVERSATION_ID,
+    Channel,
+    CustomerId,
+    CustomerText,
+    Metadata,
+    Strict,
+)
 
-MAX_NAME_CHARACTERS = 128
-MAX_METADATA_KEYS = 16
-MAX_METADATA_KEY_CHARACTERS = 64
-MAX_METADATA_VALUE_CHARACTERS = 512
 MAX_PAGE = 100
 USUAL_PAGE = 20
 
-BLANK_TEXT = "blank_text"
-
-NO_NUL = r"^[^\u0000]*$"
-CONVERSATION_ID = "^conv_[0-9a-f]{32}$"
 MESSAGE_ID = "^msg_[0-9a-f]{32}$"
 
-# Letters by their category, but nothing to see: Hangul fillers, the blank of Braille.
-_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"})
-
-
-def _is_visible(character: str) -> bool:
-    return (
-        unicodedata.category(character) not in _INVISIBLE_CATEGORIES and character not in _INVISIBLE
-    )
-
-
-def _not_blank(text: str) -> str:
-    """Refuse a text in which there is nothing to see: white space and zero-width characters."""
-    if not any(map(_is_visible, text)):
-        raise PydanticCustomError(BLANK_TEXT, "blank")
-    return text
-
-
-CustomerText = Annotated[
-    str,
-    StringConstraints(max_length=MAX_MESSAGE_CHARACTERS, min_length=1, pattern=NO_NUL),
-    AfterValidator(_not_blank),
-    Field(
-        description="What the customer wrote. Something in it must be visible.",
-        examples=["Onde está o meu pedido 4711?"],
-    ),
-]
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, pattern=NO_NUL)
-]
-CustomerId = Annotated[
-    Name | None,
-    Field(description="Your own reference to the customer.", examples=["customer-42"]),
-]
-Channel = Annotated[
-    Name | None, Field(description="Where the customer writes from.", examples=["whatsapp"])
-]
-MetadataKey = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_METADATA_KEY_CHARACTERS, pattern=NO_NUL),
-]
-MetadataValue = Annotated[
-    str, StringConstraints(max_length=MAX_METADATA_VALUE_CHARACTERS, pattern=NO_NUL)
-]
-Metadata = Annotated[
-    dict[MetadataKey, MetadataValue],
-    Field(
-        max_length=MAX_METADATA_KEYS,
-        description="What you want to find again. No model is shown it.",
-        examples=[{"order": "4711"}],
-    ),
-]
 ConversationPathId = Annotated[
     str,
     Path(description="A conversation's id.", examples=["conv_0198c0de7a5b7c3d8e9f0a1b2c3d4e5f"]),
@@ -97,13 +37,7 @@ TurnPathId = Annotated[
 ]
 
 
-class _Strict(BaseModel):
-    """Nothing more than what is named may be there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NewConversation(_Strict):
+class NewConversation(Strict):
     """A conversation to start."""
 
     customer_id: CustomerId = None
@@ -111,7 +45,7 @@ class NewConversation(_Strict):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class NewMessage(_Strict):
+class NewMessage(Strict):
     """A customer's message in a conversation."""
 
     text: CustomerText
@@ -139,7 +73,7 @@ class FirstMessage(NewMessage):
 PageLimit = Annotated[int, Field(ge=1, le=MAX_PAGE, description="How many to list.")]
 
 
-class ConversationsQuery(_Strict):
+class ConversationsQuery(Strict):
     """Which conversations to list."""
 
     limit: PageLimit = USUAL_PAGE
@@ -155,7 +89,7 @@ class ConversationsQuery(_Strict):
     customer_id: CustomerId = None
 
 
-class MessagesQuery(_Strict):
+class MessagesQuery(Strict):
     """Which messages to list."""
 
     limit: PageLimit = USUAL_PAGE
@@ -178,28 +112,28 @@ KNOWN_NAMES = frozenset(
 """All names that a location may have: another one is the client's."""
 
 
-class Intent(_Strict):
+class Intent(Strict):
     """What the message is about; `confidence` is between 0 and 1."""
 
     name: str
     confidence: float
 
 
-class PromptReference(_Strict):
+class PromptReference(Strict):
     """Which prompt produced a reply."""
 
     name: str
     version: str
 
 
-class TokenUsage(_Strict):
+class TokenUsage(Strict):
     """The tokens that a reply took; `input_tokens` includes cached ones."""
 
     input_tokens: int
     output_tokens: int
 
 
-class Message(_Strict):
+class Message(Strict):
     """A stored message. `sequence` counts from 1 within its conversation, without gaps."""
 
     id: str
@@ -226,14 +160,14 @@ class Reply(Message):
     usage: TokenUsage
 
 
-class TurnError(_Strict):
+class TurnError(Strict):
     """Why a turn failed. `retryable`: the same Idempotency-Key makes it run again."""
 
     code: str
     retryable: bool
 
 
-class Turn(_Strict):
+class Turn(Strict):
     """One customer message and what came of it.
 
     `reply` is null while the turn runs, where it failed, and while a human owns the conversation.
@@ -252,7 +186,7 @@ class Turn(_Strict):
     completed_at: datetime | None
 
 
-class Conversation(_Strict):
+class Conversation(Strict):
     """A conversation. `owner` says who answers the customer."""
 
     id: str
@@ -267,7 +201,7 @@ class Conversation(_Strict):
     message_count: int
 
 
-class _List(_Strict):
+class _List(Strict):
     object: Literal["list"]
     first_id: str | None
     last_id: str | None
@@ -286,13 +220,13 @@ class MessageList(_List):
     data: list[Reply | Message]
 
 
-class Alive(_Strict):
+class Alive(Strict):
     """The process lives."""
 
     status: Literal["ok"]
 
 
-class Check(_Strict):
+class Check(Strict):
     """Whether one part answers; `detail` says what is wrong where it does not."""
 
     name: str
@@ -300,14 +234,14 @@ class Check(_Strict):
     detail: str
 
 
-class Readiness(_Strict):
+class Readiness(Strict):
     """Whether all parts answer."""
 
     status: Literal["ready", "not_ready"]
     checks: list[Check]
 
 
-class FieldError(_Strict):
+class FieldError(Strict):
     """What is wrong with one part of a request."""
 
     location: str
@@ -315,7 +249,7 @@ class FieldError(_Strict):
     detail: str
 
 
-class ProblemDocument(_Strict):
+class ProblemDocument(Strict):
     """A problem (RFC 9457). `code` is for programs; `trace_id` finds it in our logs."""
 
     type: str

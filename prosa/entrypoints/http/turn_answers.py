@@ -1,6 +1,7 @@
 """A customer's message, answered as its client wants: plain, as a stream, or later."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import Request, Response
 
@@ -9,14 +10,16 @@ from prosa.application.take_turn import TakeTurn
 from prosa.domain.errors import TurnFailed
 from prosa.domain.turn import Attempt, Turn
 from prosa.entrypoints.http import problems
+from prosa.entrypoints.http.elsewhere import completed_elsewhere
 from prosa.entrypoints.http.event_stream import (
     EventStream,
     finished_stream,
     live_events,
 )
 from prosa.entrypoints.http.idempotency_key import read_idempotency_key
-from prosa.entrypoints.http.parts import serving_of
-from prosa.entrypoints.http.preferences import Preferences, read_preferences
+from prosa.entrypoints.http.live_turns import LiveTurn
+from prosa.entrypoints.http.parts import Serving, serving_of
+from prosa.entrypoints.http.preferences import Preferences, answer_within, read_preferences
 from prosa.entrypoints.http.problem_table import problem_of
 from prosa.entrypoints.http.rendering import View, json_answer, turn_view
 from prosa.entrypoints.http.request_facts import RequestFacts, facts_of
@@ -40,9 +43,11 @@ def read_turn_headers(request: Request) -> TurnHeaders:
             lines[name].append(value.decode("latin-1"))
     facts = facts_of(request.scope)
     facts.idempotency_key = read_idempotency_key(lines[b"idempotency-key"])
+    preferences = read_preferences(",".join(lines[b"accept"]), lines[b"prefer"])
+    seconds = answer_within(request.scope)
     return TurnHeaders(
         idempotency_key=facts.idempotency_key,
-        preferences=read_preferences(",".join(lines[b"accept"]), lines[b"prefer"]),
+        preferences=preferences if seconds is None else preferences.within(seconds),
     )
 
 
@@ -53,16 +58,27 @@ async def answer_message(
     facts = facts_of(request.scope)
     serving = serving_of(request)
     serving.live_turns.require_open()
-    take_turn = serving.parts.take_turn
-    accepted = await _accept(take_turn, message, facts)
+    accepted = await _accept(serving.parts.take_turn, message, facts)
     if accepted.attempt is None:
         return _answer_finished(request, accepted.turn, preferences)
+    if preferences.respond_async and not preferences.stream:
+        return await _answer_later(request, accepted.attempt)
+    live = _run(serving, accepted.attempt, streamed=preferences.stream)
     if preferences.stream:
-        return await _answer_with_stream(request, take_turn, accepted.attempt)
-    if preferences.respond_async:
-        return _answer_later(request, take_turn, accepted.turn, accepted.attempt)
-    live = serving.live_turns.run(take_turn, accepted.attempt)
+        return await _answer_with_stream(request, live)
     return json_answer(turn_view(await live.completed()))
+
+
+def _run(serving: Serving, attempt: Attempt, *, streamed: bool) -> LiveTurn:
+    """Run an attempt, here or elsewhere; what runs elsewhere is streamed once it is complete."""
+    parts, live_turns = serving.parts, serving.live_turns
+    if parts.run_elsewhere is not None:
+        read = partial(parts.conversations.get_turn, attempt.tenant_id, attempt.turn_id)
+        completed = completed_elsewhere(attempt, parts.run_elsewhere, read)
+        return live_turns.wait(attempt.turn, completed)
+    if streamed:
+        return live_turns.stream(parts.take_turn, attempt)
+    return live_turns.run(parts.take_turn, attempt)
 
 
 async def _accept(
@@ -85,7 +101,7 @@ def _answer_finished(request: Request, turn: Turn, preferences: Preferences) -> 
     return finished_stream(turn, 0, lambda problem: problems.document(problem, request))
 
 
-async def _answer_with_stream(request: Request, take_turn: TakeTurn, attempt: Attempt) -> Response:
+async def _answer_with_stream(request: Request, live: LiveTurn) -> Response:
     """Answer with the events of the turn, once there is something of it to show.
 
     Raises what the turn fails of, where that comes first.
@@ -96,7 +112,6 @@ async def _answer_with_stream(request: Request, take_turn: TakeTurn, attempt: At
         return problems.document(problem_of(error), request)
 
     serving = serving_of(request)
-    live = serving.live_turns.stream(take_turn, attempt)
     await live.changed()
     if not live.pieces:
         await live.completed()
@@ -104,14 +119,19 @@ async def _answer_with_stream(request: Request, take_turn: TakeTurn, attempt: At
     return EventStream(events, reader_seconds=serving.reader_seconds)
 
 
-def _answer_later(request: Request, take_turn: TakeTurn, turn: Turn, attempt: Attempt) -> Response:
+async def _answer_later(request: Request, attempt: Attempt) -> Response:
+    """Answer with the running turn once it is sure to run. Raises what RunElsewhere raises."""
     trace_id = facts_of(request.scope).trace_id
-    serving_of(request).live_turns.run(
-        take_turn, attempt, lambda error: problems.report(error, trace_id)
-    )
+    serving = serving_of(request)
+    if serving.parts.run_elsewhere is not None:
+        await serving.parts.run_elsewhere(attempt)
+    else:
+        serving.live_turns.run(
+            serving.parts.take_turn, attempt, lambda error: problems.report(error, trace_id)
+        )
     return json_answer(
-        turn_view(turn),
+        turn_view(attempt.turn),
         ACCEPTED,
-        Location=problems.turn_address(turn.id),
+        Location=problems.turn_address(attempt.turn_id),
         Preference_Applied="respond-async",
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from fastapi.exceptions import RequestValidationError
 
+from prosa.entrypoints import customer_fields
 from prosa.entrypoints.http import schemas
 from prosa.entrypoints.http.problem_table import FieldError, Problem, refusal
 
@@ -28,13 +29,13 @@ _FINDINGS = {
     "less_than_equal": ("out_of_range", "must be at most {le}"),
     "literal_error": ("not_allowed", "must be {expected}"),
     "enum": ("not_allowed", "must be {expected}"),
-    schemas.BLANK_TEXT: ("blank_text", "must have something in it that can be read"),
+    customer_fields.BLANK_TEXT: ("blank_text", "must have something in it that can be read"),
 }
 """How a finding of pydantic is told, by its type: our code, and the end of a sentence."""
 
 _PATTERNS = {
-    schemas.NO_NUL: ("nul_character", "must not contain the character NUL"),
-    schemas.CONVERSATION_ID: ("wrong_form", "must be `conv_` and 32 hexadecimal digits"),
+    customer_fields.NO_NUL: ("nul_character", "must not contain the character NUL"),
+    customer_fields.CONVERSATION_ID: ("wrong_form", "must be `conv_` and 32 hexadecimal digits"),
     schemas.MESSAGE_ID: ("wrong_form", "must be `msg_` and 32 hexadecimal digits"),
 }
 _OTHERWISE = ("invalid", "is not valid")

@@ -84,12 +84,12 @@ def test_without_its_packages_it_says_what_to_install(
 def test_migrating_says_from_where_to_where(main: Main) -> None:
     first, second = main("migrate"), main("migrate")
     assert first.code == second.code == 0
-    assert first.out == "The SQLite file prosa.db had no tables and is at revision 0001 now.\n"
-    assert second.out == "The SQLite file prosa.db is at revision 0001 already.\n"
+    assert first.out == "The SQLite file prosa.db had no tables and is at revision 0002 now.\n"
+    assert second.out == "The SQLite file prosa.db is at revision 0002 already.\n"
 
 
 def test_migrating_tells_programs_the_same(main: Main) -> None:
-    assert json.loads(main("migrate", "--json").out) == {"before": None, "after": "0001"}
+    assert json.loads(main("migrate", "--json").out) == {"before": None, "after": "0002"}
 
 
 def test_a_database_that_is_away_is_one_sentence_without_its_password(
@@ -109,7 +109,7 @@ def test_a_doctor_finds_what_works(main: Main) -> None:
     assert ended.code == 0
     assert [line.split()[:2] for line in ended.out.splitlines()] == [
         ["works", part]
-        for part in ("settings", "database", "prompts", "guardrail", "intents", "model")
+        for part in ("settings", "identity", "database", "prompts", "guardrail", "intents", "model")
     ]
 
 
@@ -187,7 +187,7 @@ def test_without_authentication_nothing_is_served_outside_development(
     assert ended.code == 1
     assert ended.err == (
         "prosa: PROSA_AUTH=none lets everybody in: with PROSA_ENVIRONMENT=staging "
-        "the HTTP API is not served\n"
+        "the HTTP API is not served; set PROSA_AUTH=jwt\n"
     )
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,12 +15,14 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from prosa.adapters.in_memory.authenticator import OpenDoor
 from prosa.adapters.in_memory.conversation_reader import InMemoryConversationReader
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.adapters.in_memory.storage import InMemoryStorage
 from prosa.adapters.in_memory.unit_of_work import InMemoryUnitOfWork
 from prosa.application.accept_turn import AcceptedTurn, AcceptTurn, CustomerMessage
 from prosa.application.close_conversation import CloseConversation
+from prosa.application.ports.authenticator import Authenticator
 from prosa.application.ports.guardrail import Guardrail, Passage
 from prosa.application.ports.intent_classifier import (
     Classification,
@@ -29,6 +31,7 @@ from prosa.application.ports.intent_classifier import (
 )
 from prosa.application.ports.language_model import LanguageModel, ModelRequest, OnText
 from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
@@ -104,6 +107,8 @@ class InMemoryParts:
     close_conversation: CloseConversation
     conversations: InMemoryConversationReader
     storage: InMemoryStorage
+    run_elsewhere: RunElsewhere | None = None
+    authenticator: Authenticator = field(default_factory=OpenDoor)
     probes: tuple[Probe, ...] = ()
     chores: tuple[Chore, ...] = ()
 

@@ -3,15 +3,13 @@
 import asyncio
 import json
 
+import httpx
 import pytest
 
-from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.outbox import SqlOutbox
-from prosa.application.ports.language_model import ModelRequest, OnText
 from prosa.application.ports.outbox import Backlog
 from prosa.bootstrap import RELAY_SECONDS, bootstrap
-from prosa.domain.reply import Reply
 from prosa.entrypoints.http.app import create_app
 from prosa.settings import Settings
 from tests.entrypoints.http.serving import JSON, LATER, served_on_loopback
@@ -34,12 +32,6 @@ def published(events: pytest.LogCaptureFixture) -> list[str]:
     return [json.loads(message)["type"] for message in messages]
 
 
-class UnhurriedModel(ScriptedLanguageModel):
-    async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
-        await asyncio.sleep(0.3)
-        return await super().generate(request, on_text)
-
-
 async def test_events_are_published_as_soon_as_they_are_committed(
     sqlite_url: str, events: pytest.LogCaptureFixture
 ) -> None:
@@ -54,10 +46,13 @@ async def test_events_are_published_as_soon_as_they_are_committed(
 async def test_events_of_turns_that_end_while_the_server_does_are_published(
     sqlite_url: str, events: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings(database_url=sqlite_url)
-    app = create_app(lambda: bootstrap(settings, model=UnhurriedModel()))
-    async with served_on_loopback(app) as client:
-        accepted = await client.post("/v1/messages", json={"text": "Olá"}, headers=LATER)
+    settings = Settings(models="scripted", database_url=sqlite_url)
+    app = create_app(lambda: bootstrap(settings))
+    async with app.router.lifespan_context(app):
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://prosa"
+        ) as client:
+            accepted = await client.post("/v1/messages", json={"text": "Olá"}, headers=LATER)
         assert accepted.status_code == 202
     assert published(events) == OF_A_TURN
     database = Database(sqlite_url)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
+from prosa.application.ports.authenticator import KeysUnavailable
 from prosa.application.ports.event_bus import EventBusError
 from prosa.application.ports.guardrail import GuardrailError
 from prosa.application.ports.language_model import (
@@ -23,6 +24,7 @@ from prosa.application.ports.language_model import (
     ModelUnavailable,
     OnText,
 )
+from prosa.application.ports.turn_runner import TurnNotStarted
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     StorageUnavailable,
@@ -34,12 +36,15 @@ from prosa.domain.errors import (
     ConversationClosed,
     ConversationNotFound,
     DeadlineExceeded,
+    Forbidden,
     KeyReused,
     KeyTaken,
     MessageTooLong,
     PromptNotFound,
     ProsaError,
     StaleAttempt,
+    TokenMissing,
+    TokenRefused,
     TurnFailed,
     TurnInProgress,
     TurnNotFound,
@@ -60,6 +65,10 @@ TOLD: list[tuple[ProsaError, int, str, int | None]] = [
     (MessageTooLong(9_000, 8_000), 422, "validation_error", None),
     (ConversationNotFound(CONVERSATION), 404, "conversation_not_found", None),
     (TurnNotFound(TURN), 404, "turn_not_found", None),
+    (TokenMissing(), 401, "unauthenticated", None),
+    (TokenRefused("the token is odd"), 401, "unauthenticated", None),
+    (Forbidden("not yours"), 403, "forbidden", None),
+    (KeysUnavailable("away"), 503, "identity_unavailable", 2),
     (KeyReused(), 422, "idempotency_key_reused", None),
     (KeyTaken("k"), 503, "storage_unavailable", 2),
     (TurnInProgress(TURN, 0.1), 409, "turn_in_progress", 1),
@@ -85,6 +94,7 @@ TOLD: list[tuple[ProsaError, int, str, int | None]] = [
     (StorageUnavailable("away"), 503, "storage_unavailable", 2),
     (CommitUnknown("broke"), 503, "storage_unavailable", 2),
     (VersionConflict("raced"), 503, "storage_unavailable", 2),
+    (TurnNotStarted("away"), 503, "turn_not_started", 2),
     (EventBusError("away"), 500, "internal_error", None),
     (TurnWithoutReply(TURN), 500, "internal_error", None),
     (PromptNotFound("support_agent", "a folder"), 500, "internal_error", None),

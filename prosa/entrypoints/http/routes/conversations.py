@@ -8,7 +8,7 @@ from prosa.application import start_conversation as start
 from prosa.application.ports.conversation_reader import ConversationFilter
 from prosa.domain.identifiers import ConversationId
 from prosa.entrypoints.http import documentation as docs
-from prosa.entrypoints.http.authentication import caller_of
+from prosa.entrypoints.http.authentication import caller_of, conversations_of
 from prosa.entrypoints.http.idempotency_key import read_idempotency_key
 from prosa.entrypoints.http.parts import parts_of
 from prosa.entrypoints.http.path_ids import conversation_id_in
@@ -57,7 +57,7 @@ async def start_conversation(request: Request, body: NewConversation) -> Respons
     started = await parts_of(request).start_conversation(
         start.NewConversation(
             tenant_id=caller.tenant_id,
-            customer_id=body.customer_id,
+            customer_id=caller.customer_for(body.customer_id),
             channel=body.channel,
             metadata=body.metadata,
             caller=caller.name,
@@ -82,9 +82,14 @@ async def list_conversations(
     request: Request, query: Annotated[ConversationsQuery, Query()]
 ) -> Response:
     """List conversations by their start, newest first unless `order` is `asc`."""
-    page = await parts_of(request).conversations.list_conversations(
-        caller_of(request).tenant_id,
-        ConversationFilter(status=query.status, owner=query.owner, customer_id=query.customer_id),
+    caller = caller_of(request)
+    page = await conversations_of(request).list_conversations(
+        caller.tenant_id,
+        ConversationFilter(
+            status=query.status,
+            owner=query.owner,
+            customer_id=caller.customer_for(query.customer_id),
+        ),
         limit=query.limit,
         after=ConversationId(query.after) if query.after else None,
         ascending=query.order == "asc",
@@ -103,7 +108,7 @@ async def list_conversations(
 )
 async def read_conversation(request: Request, conversation_id: ConversationPathId) -> Response:
     """Read a conversation; its messages have an address of their own."""
-    header = await parts_of(request).conversations.get_conversation(
+    header = await conversations_of(request).get_conversation(
         caller_of(request).tenant_id, conversation_id_in(conversation_id)
     )
     return json_answer(conversation_view(header))
@@ -121,7 +126,10 @@ async def read_conversation(request: Request, conversation_id: ConversationPathI
 )
 async def close_conversation(request: Request, conversation_id: ConversationPathId) -> Response:
     """Close a conversation: it takes no more messages. Closing a closed one changes nothing."""
+    caller = caller_of(request)
     header = await parts_of(request).close_conversation(
-        caller_of(request).tenant_id, conversation_id_in(conversation_id)
+        caller.tenant_id,
+        conversation_id_in(conversation_id),
+        asking_customer_id=caller.customer_id,
     )
     return json_answer(conversation_view(header))

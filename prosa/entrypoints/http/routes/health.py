@@ -23,7 +23,7 @@ router = APIRouter(tags=["health"])
 @router.get(
     "/healthz",
     summary="Ask whether the process lives",
-    responses=docs.answers({200: docs.json_of(Alive, "alive", "It does.")}),
+    responses=docs.answers_to_anybody({200: docs.json_of(Alive, "alive", "It does.")}),
 )
 async def tell_alive() -> Response:
     """Say that the process lives; nothing else is asked."""
@@ -33,7 +33,7 @@ async def tell_alive() -> Response:
 @router.get(
     "/readyz",
     summary="Ask whether all parts answer",
-    responses=docs.answers(
+    responses=docs.answers_to_anybody(
         {
             200: docs.json_of(Readiness, "ready", "All parts answer."),
             503: docs.json_of(Readiness, "not_ready", "A part does not answer."),

@@ -7,8 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from prosa.application.accept_turn import CustomerMessage
 from prosa.domain.identifiers import ConversationId, MessageId
 from prosa.entrypoints.http import documentation as docs
-from prosa.entrypoints.http.authentication import caller_of
-from prosa.entrypoints.http.parts import parts_of
+from prosa.entrypoints.http.authentication import caller_of, conversations_of
 from prosa.entrypoints.http.path_ids import conversation_id_in
 from prosa.entrypoints.http.rendering import json_answer, list_view, message_view
 from prosa.entrypoints.http.schemas import (
@@ -72,7 +71,7 @@ async def list_messages(
     request: Request, conversation_id: ConversationPathId, query: Annotated[MessagesQuery, Query()]
 ) -> Response:
     """List messages by their sequence, oldest first unless `order` is `desc`."""
-    page = await parts_of(request).conversations.list_messages(
+    page = await conversations_of(request).list_messages(
         caller_of(request).tenant_id,
         conversation_id_in(conversation_id),
         limit=query.limit,
@@ -96,7 +95,8 @@ async def _answer(
         text=body.text,
         tenant_id=caller.tenant_id,
         conversation_id=conversation_id,
-        customer_id=customer_id,
+        customer_id=caller.customer_for(customer_id),
+        asking_customer_id=caller.customer_id,
         channel=channel,
         metadata=body.metadata,
         caller=caller.name,

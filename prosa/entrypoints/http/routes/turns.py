@@ -4,14 +4,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from prosa.entrypoints.http import documentation as docs
-from prosa.entrypoints.http.authentication import caller_of
-from prosa.entrypoints.http.parts import parts_of
+from prosa.entrypoints.http.authentication import (
+    AuthenticatedRoute,
+    caller_of,
+    conversations_of,
+)
 from prosa.entrypoints.http.path_ids import turn_id_in
 from prosa.entrypoints.http.rendering import json_answer, turn_view
 from prosa.entrypoints.http.resuming import follow
 from prosa.entrypoints.http.schemas import Turn, TurnPathId
 
-router = APIRouter(tags=["turns"])
+router = APIRouter(route_class=AuthenticatedRoute, tags=["turns"])
 
 
 @router.get(
@@ -25,7 +28,7 @@ router = APIRouter(tags=["turns"])
 )
 async def read_turn(request: Request, turn_id: TurnPathId) -> Response:
     """Read a turn, also while it runs."""
-    turn = await parts_of(request).conversations.get_turn(
+    turn = await conversations_of(request).get_turn(
         caller_of(request).tenant_id, turn_id_in(turn_id)
     )
     return json_answer(turn_view(turn))

@@ -1,0 +1,1 @@
+"""Adapters that use AWS Step Functions."""

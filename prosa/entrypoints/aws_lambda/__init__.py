@@ -1,0 +1,1 @@
+"""Prosa on AWS Lambda: one file a function, each with its `handler`."""

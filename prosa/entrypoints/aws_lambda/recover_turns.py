@@ -1,0 +1,47 @@
+"""Sees, by a schedule, to turns that ended functions have left behind."""
+
+import asyncio
+import logging
+from dataclasses import asdict
+
+from prosa.application.recover_turns import Recovered, RecoverTurns
+from prosa.bootstrap import bootstrap
+from prosa.entrypoints.aws_lambda.runtime import (
+    SPARE_SECONDS,
+    Container,
+    Handler,
+    InvocationContext,
+    opened_when_asked_for,
+    read_settings,
+    seconds_to_use,
+)
+
+SECONDS_TO_GIVE_UP = 2.5
+"""How long turns that run when the time is up may take to store that they failed."""
+
+logger = logging.getLogger(__name__)
+
+
+def _open() -> Handler:
+    container = Container(bootstrap(read_settings()))
+
+    def recover(_event: object, context: InvocationContext) -> dict[str, int]:
+        seconds = seconds_to_use(context, SPARE_SECONDS + SECONDS_TO_GIVE_UP)
+        return asdict(container.run(recover_within(container.opened.recover_turns, seconds)))
+
+    return recover
+
+
+__getattr__ = opened_when_asked_for(_open)
+
+
+async def recover_within(recover_turns: RecoverTurns, seconds: float) -> Recovered:
+    """Recover until nothing is due or the time is up. Raises StorageUnavailable."""
+    recovered = Recovered()
+    try:
+        async with asyncio.timeout(seconds):
+            while (found := await recover_turns()) != Recovered():
+                recovered += found
+    except TimeoutError:
+        logger.warning("the time is up: turns that ran have failed, and others wait")
+    return recovered

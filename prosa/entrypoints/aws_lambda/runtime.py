@@ -1,0 +1,123 @@
+"""What the container of a function keeps: one event loop, and what was opened in it."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from functools import cache
+from types import FrameType
+from typing import Any, Generic, Protocol, TypeVar
+
+from prosa.settings import Settings
+
+SPARE_SECONDS = 2.0
+"""How much of an invocation's time is kept, to say what came of it before Lambda ends it."""
+
+_ROUNDS_TO_CATCH_UP = 8
+"""Of the loop: what came is read in one, the end behind it in the next, and is told in a third.
+
+TLS takes one more for each. All of them together cost a tenth of a millisecond.
+"""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class InvocationContext(Protocol):
+    """What Lambda tells of an invocation: its runtime's `LambdaContext` has it."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Tell after how many milliseconds Lambda ends it."""
+
+
+Handler = Callable[[Any, Any], object]
+"""Takes an event, as its JSON was read, and an InvocationContext; returns what becomes JSON."""
+
+
+class Container(Generic[T]):
+    """Opens something once, in the one event loop in which all invocations work with it.
+
+    Clients and pools belong to a loop: they would break where each invocation had a loop of its
+    own. Between invocations, and after the last one, Lambda freezes the process; nothing may be
+    left to be done then.
+    """
+
+    def __init__(self, opening: AbstractAsyncContextManager[T]) -> None:
+        """Raise what `opening` raises."""
+        self._opening = opening
+        self._runner = asyncio.Runner()
+        try:
+            self.opened = self._runner.run(opening.__aenter__())
+        except BaseException:
+            self._runner.close()
+            raise
+        signal.signal(signal.SIGTERM, self._end)
+
+    def run(self, work: Coroutine[Any, Any, R]) -> R:
+        """Do the work of an invocation. Raises what it raises."""
+        self._runner.run(catch_up())
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        """Close what was opened, and the loop."""
+        self._runner.run(_closing(self._opening))
+        self._runner.close()
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        """Close, and end as the signal would have it.
+
+        Lambda sends it between two invocations, and only where the function has an extension.
+        Amid one it ends the process at once, which turns survive as they do any crash.
+        """
+        if not self._runner.get_loop().is_running():
+            self.close()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+async def catch_up() -> None:
+    """Learn what happened while nothing ran, as connections that were closed meanwhile.
+
+    Otherwise the first statement would be sent to a database that has long hung up.
+    """
+    for _ in range(_ROUNDS_TO_CATCH_UP):
+        await asyncio.sleep(0)
+
+
+async def _closing(opened: AbstractAsyncContextManager[Any]) -> None:
+    await opened.__aexit__(None, None, None)
+
+
+def opened_when_asked_for(open_handler: Callable[[], Handler]) -> Callable[[str], Handler]:
+    """Give a module a `__getattr__` (PEP 562) that opens its `handler` and keeps it.
+
+    Lambda's runtime asks for it while it initialises, so that no customer waits for the opening,
+    and what goes wrong is told as an error of the initialisation. An import alone opens nothing.
+    """
+    opened = cache(open_handler)
+
+    def find(name: str) -> Handler:
+        if name != "handler":
+            raise AttributeError(f"this module has no {name!r}; it has a handler")
+        return opened()
+
+    return find
+
+
+def read_settings() -> Settings:
+    """Read the settings, and set the levels of logging by them. Raises ConfigurationError.
+
+    The runtime has said already where lines go, and adds the invocation's id to each. Of other
+    packages only warnings are shown, whatever the level: they may write down messages.
+    """
+    settings = Settings()
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("prosa").setLevel(settings.log_level)
+    return settings
+
+
+def seconds_to_use(context: InvocationContext, spare_seconds: float = SPARE_SECONDS) -> float:
+    """Tell how long an invocation may work; the rest of its time is kept."""
+    return max(0.0, context.get_remaining_time_in_millis() / 1000 - spare_seconds)

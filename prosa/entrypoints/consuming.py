@@ -1,0 +1,164 @@
+"""Consumes what channels push: a turn for each message, in the order of each group."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, takewhile
+
+from pydantic import ValidationError
+
+from prosa.application.deliver_reply import DeliverReply
+from prosa.application.ports.message_queue import MessageQueue, MessageQueueError, ReceivedMessage
+from prosa.application.take_turn import TakeTurn
+from prosa.domain.errors import (
+    ConversationBusy,
+    ConversationClosed,
+    ConversationNotFound,
+    KeyReused,
+    MessageTooLong,
+    ProsaError,
+    TurnFailed,
+    TurnInProgress,
+)
+from prosa.domain.identifiers import TenantId
+from prosa.entrypoints.channel_messages import MessageReceived, MessageReceivedData
+
+FIRST_PAUSE = 10.0
+LONGEST_PAUSE = 300.0
+"""Seconds until a message is tried again: doubled each time, up to the longest."""
+
+_REFUSALS = (
+    ConversationClosed,
+    ConversationNotFound,
+    KeyReused,
+    MessageTooLong,
+    TurnFailed,
+    ValidationError,
+)
+"""What a message fails of for good: trying it again brings the same."""
+
+_KNOWN_NAMES = frozenset(MessageReceived.model_fields) | frozenset(MessageReceivedData.model_fields)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unconsumed:
+    """A message that stays in its queue, and after how many seconds to try it again."""
+
+    message: ReceivedMessage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumed:
+    """How many messages had their effect, and how many stay in the queue for now."""
+
+    consumed: int = 0
+    left: int = 0
+
+    def __add__(self, other: "Consumed") -> "Consumed":
+        """Count both."""
+        return Consumed(consumed=self.consumed + other.consumed, left=self.left + other.left)
+
+
+class ConsumeMessages:
+    """Takes the turn of each message, and delivers its reply where replies are delivered."""
+
+    def __init__(self, take_turn: TakeTurn, deliver_reply: DeliverReply | None = None) -> None:
+        self._take_turn = take_turn
+        self._deliver_reply = deliver_reply
+
+    async def __call__(self, messages: Sequence[ReceivedMessage]) -> tuple[Unconsumed, ...]:
+        """Consume messages, the groups beside each other; return what did not have its effect.
+
+        A group stops at its first failure that may pass, so that nothing overtakes it. A message
+        that is refused for good is left behind alone: it has no effect that could be overtaken.
+        Having consumed a message twice is as having consumed it once.
+        """
+        groups: defaultdict[str, list[ReceivedMessage]] = defaultdict(list)
+        for message in messages:
+            groups[message.group].append(message)
+        left = await asyncio.gather(*map(self._consume_group, groups.values()))
+        return tuple(chain.from_iterable(left))
+
+    async def _consume_group(self, messages: Sequence[ReceivedMessage]) -> list[Unconsumed]:
+        left: list[Unconsumed] = []
+        for place, message in enumerate(messages):
+            try:
+                await self._consume(message)
+            except _REFUSALS as error:
+                _log_refusal(message, error)
+                left.append(Unconsumed(message=message, seconds=0.0))
+            except Exception as error:  # noqa: BLE001 - a bug in one turn must not end the others
+                seconds = _pause(message, error)
+                _log_failure(message, error, seconds)
+                return left + [Unconsumed(message=it, seconds=seconds) for it in messages[place:]]
+        return left
+
+    async def _consume(self, message: ReceivedMessage) -> None:
+        received = MessageReceived.model_validate_json(message.body)
+        outcome = await self._take_turn(received.as_customer_message())
+        if self._deliver_reply is not None:
+            await self._deliver_reply(TenantId(received.tenantid), outcome.turn)
+
+
+async def consume_batch(queue: MessageQueue, consume: ConsumeMessages) -> Consumed:
+    """Consume what is due, at most a batch. Raises MessageQueueError where nothing was received."""
+    messages = await queue.receive()
+    left = {one.message.id: one.seconds for one in await consume(messages)}
+    await asyncio.gather(*(_settle(queue, message, left) for message in messages))
+    return Consumed(consumed=len(messages) - len(left), left=len(left))
+
+
+async def _settle(queue: MessageQueue, message: ReceivedMessage, left: Mapping[str, float]) -> None:
+    """Delete a message or put it back; where that fails, it comes again by itself."""
+    try:
+        if message.id in left:
+            await queue.put_back(message, seconds=left[message.id])
+        else:
+            await queue.delete(message)
+    except MessageQueueError as error:
+        logger.warning("message %s comes again, since the queue failed: %s", message.id, error)
+
+
+def _pause(message: ReceivedMessage, error: Exception) -> float:
+    if isinstance(error, ConversationBusy | TurnInProgress):
+        return error.retry_after
+    return min(FIRST_PAUSE * 2.0 ** (message.receives - 1), LONGEST_PAUSE)
+
+
+def _log_refusal(message: ReceivedMessage, error: Exception) -> None:
+    logger.error(
+        "message %s, received %d times, is refused, and left for the dead-letter queue: %s",
+        message.id,
+        message.receives,
+        _reason(error),
+    )
+
+
+def _log_failure(message: ReceivedMessage, error: Exception, seconds: float) -> None:
+    logger.log(
+        logging.WARNING if isinstance(error, ProsaError) else logging.ERROR,
+        "message %s, received %d times, is tried again after %.0f s: %s",
+        message.id,
+        message.receives,
+        seconds,
+        _reason(error),
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Say why without a word of the message: of what is no error of ours, its class only."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return ", ".join(dict.fromkeys(f"{_place(one['loc'])} {one['type']}" for one in found))
+    return str(error) if isinstance(error, ProsaError) else type(error).__name__
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Name a field as far as its names are ours: below that, the sender named things."""
+    names = takewhile(_KNOWN_NAMES.__contains__, map(str, location))
+    return ".".join(names) or "the body"

@@ -1,0 +1,1 @@
+"""Step Functions: one file a state machine, one handler for AWS Lambda a task."""

@@ -1,0 +1,43 @@
+"""The tasks of the state machine that takes turns, each from its event to a step."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from prosa.application.ports.turn_runner import AttemptId
+from prosa.application.turn_steps import TurnSteps
+from prosa.domain.identifiers import TenantId, TurnId
+from prosa.entrypoints.step_functions.failures import kind_of, reporting
+
+Event = Mapping[str, Any]
+"""The state: `tenant_id`, `turn_id`, `attempt` (a number), and for `fail` the `error`'s name."""
+
+
+async def classify(steps: TurnSteps, event: Event) -> None:
+    """Find out what the customer wants."""
+    await reporting(steps.classify(_attempt_of(event)))
+
+
+async def generate(steps: TurnSteps, event: Event) -> None:
+    """Have the model answer."""
+    await reporting(steps.generate(_attempt_of(event)))
+
+
+async def record(steps: TurnSteps, event: Event) -> None:
+    """Store the reply and complete the turn."""
+    await reporting(steps.record(_attempt_of(event)))
+
+
+async def fail(steps: TurnSteps, event: Event) -> None:
+    """End the turn in failure, so that its conversation is free."""
+    await reporting(steps.fail(_attempt_of(event), kind_of(event["error"])))
+
+
+Task = Callable[[TurnSteps, Event], Coroutine[Any, Any, None]]
+
+
+def _attempt_of(event: Event) -> AttemptId:
+    return AttemptId(
+        tenant_id=TenantId(event["tenant_id"]),
+        turn_id=TurnId(event["turn_id"]),
+        number=event["attempt"],
+    )
