@@ -11,7 +11,7 @@ from typing import Final, NoReturn, Protocol
 
 import orjson
 
-from benchmarks import commits, fallback, history, imports, machine, servers, turns
+from benchmarks import cold_start, commits, fallback, history, imports, machine, servers, turns
 from benchmarks.children import BenchmarkError
 from benchmarks.options import Options
 
@@ -29,6 +29,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "fallback": fallback.run,
     "history": history.run,
     "imports": imports.run,
+    "cold_start": cold_start.run,
 }
 
 

@@ -149,8 +149,10 @@ _DENIED = frozenset(
 )
 _MISSING = frozenset(
     {
+        "AWS.SimpleQueueService.NonExistentQueue",
         "ParameterNotFound",
         "ParameterVersionNotFound",
+        "QueueDoesNotExist",
         "ResourceNotFoundException",
         "StateMachineDoesNotExist",
     }

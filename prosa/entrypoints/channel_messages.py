@@ -1,4 +1,4 @@
-"""What channels push: CloudEvents `conversation.message.received.v1`, checked where they are read."""
+"""What channels push: `conversation.message.received.v1`, checked where it is read."""
 
 from typing import Annotated, Literal
 

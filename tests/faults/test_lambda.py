@@ -132,7 +132,7 @@ async def test_a_function_that_thaws_with_broken_connections_answers_all_the_sam
     await cut_all_connections(database_url)
     functions.http.send(signal.SIGCONT)
     again = await ask(functions.http, MESSAGE)
-    assert again.body == answered.body, again.body
+    assert again.body == answered.body
     place = f"/v1/conversations/{answered.view['conversation_id']}"
     assert (await ask(functions.http, get(place))).view["message_count"] == 2
     assert functions.http.starts == 1

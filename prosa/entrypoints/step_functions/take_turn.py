@@ -21,20 +21,22 @@ from prosa.entrypoints.step_functions.tasks import Event, Task
 PUBLISH_SECONDS = 5.0
 """How long a turn's execution relays events; the schedule relays what is left."""
 
-_STEPS = {
+PUBLISH = "publish"
+STEPS = {
     "classify": tasks.classify,
     "generate": tasks.generate,
     "record": tasks.record,
     "fail": tasks.fail,
 }
+"""The functions that take a step, by their names; the one called PUBLISH relays events."""
 
 
 def __getattr__(name: str) -> Handler:  # PEP 562
-    if name == "publish":
+    if name == PUBLISH:
         return _publishing()
-    if name in _STEPS:
-        return _stepping(_STEPS[name])
-    raise AttributeError(f"this module has no {name!r}; it has publish, {', '.join(_STEPS)}")
+    if name in STEPS:
+        return _stepping(STEPS[name])
+    raise AttributeError(f"this module has no {name!r}; it has {PUBLISH}, {', '.join(STEPS)}")
 
 
 @cache
