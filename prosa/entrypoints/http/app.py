@@ -121,22 +121,25 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
 
 
 def _tell_problems(app: FastAPI) -> None:
-    """Have every expected failure answered with a problem; the envelope sees to the others."""
+    """Have every expected failure answered with a problem; the envelope sees to the others.
+
+    The handlers are coroutines: any other would be run in a thread of its own.
+    """
     for kind in (ProsaError, RequestRefusedError):
         app.add_exception_handler(kind, _answer_failure)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_unrouted)
 
 
-def _answer_failure(request: Request, error: Exception) -> Response:
+async def _answer_failure(request: Request, error: Exception) -> Response:
     problems.report(error, facts_of(request.scope).trace_id)
     return problems.answer(problem_of(error), request)
 
 
-def _answer_invalid(request: Request, error: Exception) -> Response:
+async def _answer_invalid(request: Request, error: Exception) -> Response:
     found = problem_of_validation(cast("RequestValidationError", error))
     return problems.answer(found, request)
 
 
-def _answer_unrouted(request: Request, error: Exception) -> Response:
+async def _answer_unrouted(request: Request, error: Exception) -> Response:
     return problems.answer(problem_of_http(request, cast("HTTPException", error)), request)
