@@ -49,6 +49,7 @@ from prosa.domain.turn import LEASE_AFTER_DEADLINE
 from prosa.settings import ModelName, Settings
 
 if TYPE_CHECKING:
+    from prosa.adapters.bedrock.language_model import BedrockLanguageModel
     from prosa.adapters.jwt.token_rules import TokenRules
     from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
     from prosa.adapters.openai.language_model import OpenAILanguageModel
@@ -80,6 +81,10 @@ RELAY_SECONDS = 5.0
 
 RECOVER_SECONDS = 5.0
 """How often to look for turns that have crashed: as long as a lease outlives its deadline."""
+
+
+REDRIVE_SECONDS = 60.0
+"""How long a batch of dead letters is lent to whoever moves it: less than SQS knows duplicates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,18 +442,22 @@ async def _require_readable(setting: str, secret: Secret) -> None:
 
 
 @asynccontextmanager
-async def open_inbound_queue(settings: Settings) -> AsyncIterator[MessageQueue]:
-    """Open the queue to which channels push messages.
+async def open_inbound_queue(
+    settings: Settings, *, wait_seconds: int
+) -> AsyncIterator[MessageQueue]:
+    """Open the queue to which channels push messages, and wait for them so long at a time.
 
     Raises ConfigurationError, also where it has no dead-letter queue: a message that is refused
     would hold up its group for ever. Raises MessageQueueError.
     """
-    async with open_redrive(settings) as (queue, _):
+    async with open_redrive(settings, wait_seconds=wait_seconds) as (queue, _):
         yield queue
 
 
 @asynccontextmanager
-async def open_redrive(settings: Settings) -> AsyncIterator[tuple[MessageQueue, MessageQueue]]:
+async def open_redrive(
+    settings: Settings, *, wait_seconds: int = 1
+) -> AsyncIterator[tuple[MessageQueue, MessageQueue]]:
     """Open the queue to which channels push messages, and its dead-letter queue.
 
     Raises ConfigurationError, MessageQueueError.
@@ -461,13 +470,17 @@ async def open_redrive(settings: Settings) -> AsyncIterator[tuple[MessageQueue, 
         from prosa.adapters.sqs.message_queue import SqsMessageQueue
     # Where all of a batch are of one group, they are taken one after the other.
     seconds = BATCH * (settings.deadline_seconds + LEASE_AFTER_DEADLINE.total_seconds())
-    with closing(SqsMessageQueue(url, visibility_seconds=seconds)) as queue:
+    queue = SqsMessageQueue(url, visibility_seconds=seconds, wait_seconds=wait_seconds)
+    with closing(queue):
         dead_letters_url = await queue.find_dead_letter_queue()
         if dead_letters_url is None:
             raise ConfigurationError(
                 f"PROSA_INBOUND_QUEUE: {url} has no dead-letter queue; give it a redrive policy"
             )
-        with closing(SqsMessageQueue(dead_letters_url, wait_seconds=1)) as dead_letters:
+        dead_letters = SqsMessageQueue(
+            dead_letters_url, visibility_seconds=REDRIVE_SECONDS, wait_seconds=wait_seconds
+        )
+        with closing(dead_letters):
             yield queue, dead_letters
 
 
@@ -573,6 +586,9 @@ async def open_models(settings: Settings) -> AsyncIterator[tuple[LanguageModel, 
 async def open_model(settings: Settings, name: ModelName) -> AsyncIterator[LanguageModel]:
     """Open one model of the chain, bare. Raises ConfigurationError."""
     match name.adapter:
+        case "bedrock":
+            async with _open_bedrock(settings, name) as bedrock:
+                yield bedrock
         case "openai":
             async with (
                 _reading("OPENAI_API_KEY", settings.openai_api_key) as api_key,
@@ -649,6 +665,24 @@ def _breaker_probe(breaker: "CircuitBreaker") -> Probe:
         return breaker.view().in_words()
 
     return Probe(name=f"model {breaker.view().model}", check=tell)
+
+
+@asynccontextmanager
+async def _open_bedrock(
+    settings: Settings, name: ModelName
+) -> AsyncIterator["BedrockLanguageModel"]:
+    with required_packages("PROSA_MODELS names bedrock", extra="aws"):
+        from prosa.adapters.bedrock.language_model import BedrockLanguageModel
+        from prosa.adapters.bedrock.wire_format import GuardrailReference
+
+        guardrail = None
+        if settings.bedrock_guardrail is not None:
+            identifier, _, version = settings.bedrock_guardrail.rpartition(":")
+            guardrail = GuardrailReference(id=identifier, version=version)
+        model = BedrockLanguageModel(model=name.model, clock=now, guardrail=guardrail)
+        await model.open()
+    async with aclosing(model):
+        yield model
 
 
 def _openai(settings: Settings, name: ModelName, api_key: Secret | None) -> "OpenAILanguageModel":

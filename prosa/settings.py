@@ -35,10 +35,13 @@ from prosa.domain.errors import ConfigurationError
 PREFIX = "PROSA_"
 SQLITE = "sqlite+aiosqlite"
 POSTGRES = "postgresql+asyncpg"
-ADAPTERS = ("local", "openai", "scripted")
+ADAPTERS = ("bedrock", "local", "openai", "scripted")
 """The language models that `PROSA_MODELS` may name."""
 EVENT_BUSES = ("log", "eventbridge")
 """What `PROSA_EVENT_BUS` may name."""
+
+_MODELS_OF = {"bedrock": "amazon.nova-lite-v1:0", "openai": "gpt-4o-mini"}
+"""A model of each adapter that has many."""
 
 _SECRET = frozenset({"database_url", "openai_base_url", "openai_api_key", "OPENAI_API_KEY"})
 """Settings whose value no message repeats: URLs may hold a password."""
@@ -83,11 +86,19 @@ def _model_name(entry: str) -> ModelName:
     adapter, _, model = entry.partition(":")
     if adapter not in ADAPTERS:
         raise ValueError(f"names {adapter!r}{_meant(adapter, ADAPTERS)}: {_one_of(ADAPTERS)}")
-    if adapter == "openai" and not model:
-        raise ValueError("names openai without a model; write it as in openai:gpt-4o-mini")
+    if adapter in _MODELS_OF and not model:
+        raise ValueError(
+            f"names {adapter} without a model; write it as in {adapter}:{_MODELS_OF[adapter]}"
+        )
     if adapter == "local" and model:
         raise ValueError("names a model for local; PROSA_LOCAL_MODEL says which file it reads")
     return ModelName(adapter=adapter, model=model)
+
+
+def _guardrail(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"\S+:(DRAFT|[0-9]+)", value):
+        raise ValueError(f"is {value!r}; write ID:VERSION, as in gr-abc123:1 or gr-abc123:DRAFT")
+    return value
 
 
 def _event_bus(value: object) -> object:
@@ -220,14 +231,17 @@ class Settings(BaseSettings):
     account's default bus, `eventbridge:NAME` on another."""
 
     turn_runner: Annotated[str, BeforeValidator(_turn_runner)] = "inline"
-    """Where turns run: `inline` in the process that accepts them, `step_functions:ARN` in a state
-    machine, whose functions have the same settings."""
+    """Where turns of the HTTP API run, and those that are recovered: `inline` in the process that
+    accepts them, `step_functions:ARN` in a state machine, whose functions have these settings."""
 
     inbound_queue: Annotated[str | None, BeforeValidator(_queue_url)] = None
     """An SQS FIFO queue to which channels push customers' messages: `prosa consume` takes them."""
 
     reply_queue: Annotated[str | None, BeforeValidator(_queue_url)] = None
     """An SQS FIFO queue for the replies to them."""
+
+    bedrock_guardrail: Annotated[str | None, BeforeValidator(_guardrail)] = None
+    """A guardrail of Bedrock's, `ID:VERSION`, that its models apply within each call."""
 
     intent_classifier: Literal["rules", "prompted"] = "rules"
     """`prompted` asks the model and costs a call for each turn."""

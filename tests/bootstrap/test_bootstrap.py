@@ -27,6 +27,7 @@ from prosa.domain.errors import DeadlineExceeded, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.domain.turn import TurnStatus
 from prosa.settings import Settings
+from tests.adapters.bedrock.stub import environment, running_stub
 
 ROOT = Path(__file__).parents[2]
 
@@ -196,6 +197,25 @@ async def test_without_it_a_turn_fails_where_all_models_stall() -> None:
         with pytest.raises(DeadlineExceeded):
             await app.take_turn(CustomerMessage(text="Hello"))
         assert app.breakers()[0].failures == 1
+
+
+async def test_a_model_of_bedrocks_answers_behind_the_guardrail_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(
+        models="bedrock:anthropic.claude-3-5-haiku-20241022-v1:0",
+        bedrock_guardrail="arn:aws:bedrock:us-east-1:123456789012:guardrail/gr1:7",
+    )
+    async with running_stub() as stub:
+        for name, value in environment(stub.url).items():
+            monkeypatch.setenv(name, value)
+        async with bootstrap(settings) as app:
+            outcome = await app.take_turn(CustomerMessage(text="Hello"))
+    assert outcome.turn.reply is not None
+    assert outcome.turn.reply.provenance is not None
+    assert outcome.turn.reply.provenance.provider == "bedrock"
+    (asked,) = stub.requests
+    assert asked.body["guardrailConfig"]["guardrailVersion"] == "7"
 
 
 async def test_openai_needs_a_key_or_a_server_of_ones_own() -> None:

@@ -72,7 +72,7 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
             "opnai:gpt",
             (
                 "PROSA_MODELS names 'opnai' (did you mean openai?): "
-                "allowed are local, openai, scripted"
+                "allowed are bedrock, local, openai, scripted"
             ),
         ),
         (
@@ -104,6 +104,18 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
             "PROSA_DEGRADED_REPLY",
             "maybe",
             "PROSA_DEGRADED_REPLY is 'maybe': allowed are true and false",
+        ),
+        (
+            "PROSA_MODELS",
+            "bedrock",
+            "PROSA_MODELS names bedrock without a model; write it as in "
+            "bedrock:amazon.nova-lite-v1:0",
+        ),
+        (
+            "PROSA_BEDROCK_GUARDRAIL",
+            "gr-abc123",
+            "PROSA_BEDROCK_GUARDRAIL is 'gr-abc123'; write ID:VERSION, as in gr-abc123:1 or "
+            "gr-abc123:DRAFT",
         ),
         (
             "PROSA_MODELS",
@@ -221,7 +233,7 @@ def test_a_bad_value_is_one_sentence(
             "PROSA_OPENAI_API_KEY",
             "There is no setting PROSA_OPENAI_API_KEY (did you mean OPENAI_API_KEY?)",
         ),
-        ("PROSA_QUEUE", "There is no setting PROSA_QUEUE"),
+        ("PROSA_COLOUR", "There is no setting PROSA_COLOUR"),
     ],
 )
 def test_an_unknown_variable_is_one_sentence(

@@ -54,7 +54,7 @@ def test_a_wrong_setting_is_one_sentence_and_no_traceback(prosa: CommandLine) ->
     assert ended.stdout == ""
     assert ended.stderr == (
         "prosa: PROSA_MODELS names 'opnai' (did you mean openai?): "
-        "allowed are local, openai, scripted\n"
+        "allowed are bedrock, local, openai, scripted\n"
     )
 
 
