@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import uuid4
 
 ROOT = Path(__file__).parents[1]
@@ -32,10 +32,10 @@ _API = "/2018-06-01/runtime"
 class FunctionError(Exception):
     """The function told of an error: at an event, or while it initialised."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
+    def __init__(self, told: dict[str, Any], *, while_initialising: bool = False) -> None:
         super().__init__(f"{told['errorType']}: {told['errorMessage']}")
         self.type: str = told["errorType"]
-        self.message: str = told["errorMessage"]
+        self.while_initialising = while_initialising
 
 
 class TimedOutError(Exception):
@@ -69,10 +69,10 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    protocol_version: ClassVar[str] = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"
     # Otherwise each answer leaves in two packets, and the second waits 40 ms for the first.
-    wbufsize: ClassVar[int] = -1
-    disable_nagle_algorithm: ClassVar[bool] = True
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         """Give the next invocation to who asks, once there is one."""
@@ -118,14 +118,20 @@ class LambdaFunction:
     """A function with one container, which is started by the first event that finds none."""
 
     def __init__(
-        self, module: str, variables: Mapping[str, str], folder: Path, timeout_seconds: float = 30
+        self,
+        module: str,
+        variables: Mapping[str, str],
+        folder: Path,
+        timeout_seconds: float = 30,
+        *,
+        handler: str = "handler",
     ) -> None:
-        """`module` has the handler; `timeout_seconds` is the function's own setting."""
+        """`module` has the handler, under its name; `timeout_seconds` is the function's setting."""
         self.timeout_seconds = timeout_seconds
         self.starts = 0
-        self._module = module
+        self._handler = f"{module}.{handler}"
         self._folder = folder
-        self._log = folder / f"{module}.log"
+        self._log = folder / f"{self._handler}.log"
         self._server = _Server()
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
@@ -181,7 +187,7 @@ class LambdaFunction:
         self._server.init_error = None
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *options, "-m", "awslambdaric", f"{self._module}.handler"],
+                [sys.executable, *options, "-m", "awslambdaric", self._handler],
                 cwd=self._folder,
                 env=self._environment,
                 stdout=log,
@@ -214,16 +220,21 @@ class LambdaFunction:
         if self._process.poll() is None:
             return
         if self._server.init_error is not None:
-            raise FunctionError(self._server.init_error)
+            raise FunctionError(self._server.init_error, while_initialising=True)
         raise AssertionError(f"exit code {self._process.returncode}: {self.log[-4000:]}")
 
 
 @contextmanager
 def lambda_function(
-    module: str, variables: Mapping[str, str], folder: Path, timeout_seconds: float = 30
+    module: str,
+    variables: Mapping[str, str],
+    folder: Path,
+    timeout_seconds: float = 30,
+    *,
+    handler: str = "handler",
 ) -> Iterator[LambdaFunction]:
     """Make a function, and leave nothing behind of it."""
-    function = LambdaFunction(module, variables, folder, timeout_seconds)
+    function = LambdaFunction(module, variables, folder, timeout_seconds, handler=handler)
     try:
         yield function
     finally:

@@ -29,7 +29,7 @@ class RunElsewhere:
             if attempt.findings:  # of the door's guardrail: nobody else knows of them
                 await self._attempts.save(attempt)
             await self._runner.start(attempt_id)
-        except PortFailure as error:
+        except Exception as error:
             with contextlib.suppress(PortFailure, StaleAttempt):
                 await self._take_turn.fail(attempt, error)
             raise

@@ -2,6 +2,7 @@
 
 import pytest
 
+from prosa.adapters.in_memory.attempt_store import InMemoryAttemptStore
 from prosa.adapters.in_memory.language_model import Hang
 from prosa.application.ports.language_model import (
     CALLS_PER_ATTEMPT,
@@ -10,10 +11,19 @@ from prosa.application.ports.language_model import (
 )
 from prosa.application.ports.turn_runner import AttemptId
 from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.application.turn_steps import TurnSteps
 from prosa.domain.errors import DeadlineExceeded, StaleAttempt, TurnNotFound
 from prosa.domain.identifiers import TurnId
 from prosa.domain.turn import Attempt, Turn, TurnStatus
 from tests.application.service import TENANT, Service, a_message
+
+
+class LosingStore(InMemoryAttemptStore):
+    """Gives attempts, and keeps none."""
+
+    async def save(self, attempt: Attempt) -> None:
+        """Keep nothing of it."""
+        raise StorageUnavailable(f"away, and {attempt.turn_id} is lost")
 
 
 async def accepted(service: Service, wait_seconds: float | None = None) -> AttemptId:
@@ -102,13 +112,15 @@ async def test_what_a_failed_generation_spent_is_kept_and_spent_for_good() -> No
 async def test_why_a_generation_failed_is_told_also_where_what_it_spent_cannot_be_stored() -> None:
     service = Service(ModelUnavailable("down"))
     attempt = await accepted(service)
-
-    async def lose(_attempt: Attempt) -> None:
-        raise StorageUnavailable("away")
-
-    service.attempts.save = lose  # type: ignore[method-assign] # a store that breaks in between
+    steps = TurnSteps(
+        take_turn=service.take_turn,
+        attempts=LosingStore(service.storage),
+        reader=service.reader,
+        policy=service.policy,
+        clock=service.clock,
+    )
     with pytest.raises(ModelUnavailable):
-        await service.steps.generate(attempt)
+        await steps.generate(attempt)
 
 
 async def test_a_generation_ends_in_time_for_its_turn_to_fail() -> None:

@@ -9,7 +9,7 @@ from tests.faults.seeded_bugs.bugs import Bug, load_bugs
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "reliability.md"
-ROWS = {*range(1, 28), *range(29, 32)}
+ROWS = {*range(1, 28), *range(29, 32), 33}
 """The fault matrix, but for rows about what Prosa does not have yet."""
 
 TABLE_ROW = re.compile(r"^\| (\d+) \| .* \| (.*) \|$", re.MULTILINE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -64,11 +65,12 @@ async def ask(function: LambdaFunction, request: Request) -> Answer:
 
 
 async def time_out_in_a_turn(function: LambdaFunction, provider: FaultyProvider) -> None:
-    """Have Lambda's time run out for a function that its own deadline cannot stop any more."""
+    """Have a function's time run out in a turn, without a chance to do anything about it."""
     provider.faults["primary"] = faults.hang
     invocation = function.begin(http_api_event(MESSAGE))
     await provider.asked()
     function.send(signal.SIGSTOP)
+    invocation.deadline = time.time()
     with pytest.raises(TimedOutError):
         await asyncio.to_thread(function.wait, invocation)
     provider.faults.clear()

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from prosa.adapters.sql.dialect import POSTGRES
 
-if TYPE_CHECKING:  # an extra
+if TYPE_CHECKING:  # an extra; and what brings SQLAlchemy's mapper along, which takes 60 ms to load
     import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     Pool = asyncpg.Pool[Any]
     Driver = asyncpg.pool.PoolConnectionProxy[Any]
@@ -193,7 +193,7 @@ class PostgresPool(SqlPool):
 class SqliteConnection(SqlConnection):
     """A connection of aiosqlite's, through SQLAlchemy."""
 
-    def __init__(self, pooled: AsyncConnection) -> None:
+    def __init__(self, pooled: "AsyncConnection") -> None:
         self._pooled = pooled
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
@@ -231,8 +231,10 @@ class SqlitePool(SqlPool):
         await self._engine.dispose()
 
 
-def sqlite_engine(url: URL) -> AsyncEngine:
+def sqlite_engine(url: URL) -> "AsyncEngine":
     """Make an engine in autocommit for a SQLite file, which is made where it is missing."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  slow to load
+
     engine = create_async_engine(
         url,
         isolation_level="AUTOCOMMIT",

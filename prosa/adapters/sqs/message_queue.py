@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -16,20 +17,19 @@ from prosa.application.ports.message_queue import (
     ReceivedMessage,
 )
 
-WAIT_SECONDS = 5
-"""How long a receive waits for a message: so many are asked for by one request."""
-
 LONGEST_PAUSE = 43_200
 """Seconds: SQS keeps no message invisible for longer than twelve hours after it was received."""
 
-_LIMITS = TimeLimits(read=WAIT_SECONDS + 5.0, call=WAIT_SECONDS + 10.0)
+LIMITS = TimeLimits()
+"""For calls that wait for nothing; those that wait for messages have that much more."""
 
 
 class SqsMessageQueue(MessageQueue):
     """Lends messages for `visibility_seconds`, or as long as the queue says. Close it with `close`.
 
-    It needs `sqs:ReceiveMessage`, `DeleteMessage`, `ChangeMessageVisibility` and
-    `GetQueueAttributes` on the queue, to move messages also `SendMessage`.
+    `wait_seconds` is how long a receive waits where there is no message. On the queue it needs
+    `sqs:ReceiveMessage`, `DeleteMessage`, `ChangeMessageVisibility` and `GetQueueAttributes`, to
+    send also `SendMessage`, and `GetQueueUrl` on its dead-letter queue.
     """
 
     def __init__(
@@ -37,24 +37,29 @@ class SqsMessageQueue(MessageQueue):
         url: str,
         *,
         visibility_seconds: float | None = None,
-        wait_seconds: int = WAIT_SECONDS,
-        limits: TimeLimits = _LIMITS,
+        wait_seconds: int = 0,
+        limits: TimeLimits = LIMITS,
     ) -> None:
         self._url = url
         self._wait_seconds = wait_seconds
         self._lending: dict[str, object] = {}
         if visibility_seconds is not None:
             self._lending["VisibilityTimeout"] = _pause(visibility_seconds)
-        self._aws = AwsClient("sqs", limits)
+        self._aws = AwsClient(
+            "sqs",
+            replace(limits, read=limits.read + wait_seconds, call=limits.call + wait_seconds),
+        )
 
     async def send(self, message: NewQueueMessage) -> None:
         """Send it. A FIFO queue drops those of one deduplication id for five minutes."""
-        await self._call(
+        answer = await self._call(
             "send_message",
             MessageBody=message.body,
             MessageGroupId=message.group,
             MessageDeduplicationId=message.deduplication_id,
         )
+        if not answer.get("MessageId"):
+            raise MessageQueueError(f"SQS did not say that the queue {self._url} took a message")
 
     async def receive(self, *, limit: int = BATCH) -> Sequence[ReceivedMessage]:
         """Ask all of SQS's servers, and wait for what comes."""

@@ -4,17 +4,16 @@ The answer is whole when it leaves: a stream that is asked for comes in one piec
 behind an answer, since Lambda freezes the process then.
 """
 
+# ruff: noqa: PLC0415 - what a function needs is loaded while the collector rests
+
 import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from mangum import Mangum
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from prosa.bootstrap import App, bootstrap
 from prosa.domain.errors import PortFailure
 from prosa.entrypoints.aws_lambda.runtime import (
     Container,
@@ -24,10 +23,13 @@ from prosa.entrypoints.aws_lambda.runtime import (
     read_settings,
     seconds_to_use,
 )
-from prosa.entrypoints.http.app import create_app
 from prosa.entrypoints.http.preferences import require_answer_within
-from prosa.entrypoints.safety import require_authentication
-from prosa.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from prosa.bootstrap import App
+    from prosa.settings import Settings
 
 RELAY_SECONDS = 0.2
 """How long an answer waits for its events to be relayed; the schedule relays what is left."""
@@ -41,6 +43,10 @@ logger = logging.getLogger(__name__)
 
 
 def _open() -> Handler:
+    from mangum import Mangum
+
+    from prosa.entrypoints.safety import require_authentication
+
     settings = read_settings()
     require_authentication(settings, _REACHABLE if _is_on_lambda() else None)
     container = Container(_served(settings))
@@ -57,7 +63,10 @@ def _is_on_lambda() -> bool:
 
 
 @asynccontextmanager
-async def _served(settings: Settings) -> AsyncIterator["Invocation"]:
+async def _served(settings: "Settings") -> AsyncIterator["Invocation"]:
+    from prosa.bootstrap import bootstrap
+    from prosa.entrypoints.http.app import create_app
+
     async with bootstrap(settings) as app:
         # Chores have functions of their own: here nothing runs beside the answers.
         parts = replace(app, chores=())
@@ -71,11 +80,11 @@ async def _served(settings: Settings) -> AsyncIterator["Invocation"]:
 class Invocation:
     """Answers one request in the time that its invocation has, and relays its events before."""
 
-    def __init__(self, served: ASGIApp, app: App) -> None:
+    def __init__(self, served: "ASGIApp", app: "App") -> None:
         self._served = served
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Serve one request; Lambda is given the answer when this returns."""
         await catch_up()
         require_answer_within(scope, seconds_to_use(scope["aws.context"]))

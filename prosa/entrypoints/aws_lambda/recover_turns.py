@@ -1,11 +1,12 @@
 """Sees, by a schedule, to turns that ended functions have left behind."""
 
+# ruff: noqa: PLC0415 - what a function needs is loaded while the collector rests
+
 import asyncio
 import logging
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from prosa.application.recover_turns import Recovered, RecoverTurns
-from prosa.bootstrap import bootstrap
 from prosa.entrypoints.aws_lambda.runtime import (
     SPARE_SECONDS,
     Container,
@@ -16,6 +17,9 @@ from prosa.entrypoints.aws_lambda.runtime import (
     seconds_to_use,
 )
 
+if TYPE_CHECKING:
+    from prosa.application.recover_turns import Recovered, RecoverTurns
+
 SECONDS_TO_GIVE_UP = 2.5
 """How long turns that run when the time is up may take to store that they failed."""
 
@@ -23,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 
 def _open() -> Handler:
+    from prosa.bootstrap import bootstrap
+
     container = Container(bootstrap(read_settings()))
 
     def recover(_event: object, context: InvocationContext) -> dict[str, int]:
@@ -35,8 +41,10 @@ def _open() -> Handler:
 __getattr__ = opened_when_asked_for(_open)
 
 
-async def recover_within(recover_turns: RecoverTurns, seconds: float) -> Recovered:
+async def recover_within(recover_turns: "RecoverTurns", seconds: float) -> "Recovered":
     """Recover until nothing is due or the time is up. Raises StorageUnavailable."""
+    from prosa.application.recover_turns import Recovered
+
     recovered = Recovered()
     try:
         async with asyncio.timeout(seconds):

@@ -1,11 +1,12 @@
 """Relays the outbox, by a schedule: what answers had no time for, or the bus refused for now."""
 
+# ruff: noqa: PLC0415 - what a function needs is loaded while the collector rests
+
 import asyncio
 import logging
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from prosa.application.relay_outbox import Relayed, RelayOutbox
-from prosa.bootstrap import open_relay
 from prosa.entrypoints.aws_lambda.runtime import (
     Container,
     Handler,
@@ -15,10 +16,15 @@ from prosa.entrypoints.aws_lambda.runtime import (
     seconds_to_use,
 )
 
+if TYPE_CHECKING:
+    from prosa.application.relay_outbox import Relayed, RelayOutbox
+
 logger = logging.getLogger(__name__)
 
 
 def _open() -> Handler:
+    from prosa.bootstrap import open_relay
+
     container = Container(open_relay(read_settings()))
 
     def relay(_event: object, context: InvocationContext) -> dict[str, int]:
@@ -31,8 +37,10 @@ def _open() -> Handler:
 __getattr__ = opened_when_asked_for(_open)
 
 
-async def relay_within(relay_outbox: RelayOutbox, seconds: float) -> Relayed:
+async def relay_within(relay_outbox: "RelayOutbox", seconds: float) -> "Relayed":
     """Relay until nothing is due or the time is up. Raises EventBusError, StorageUnavailable."""
+    from prosa.application.relay_outbox import Relayed
+
     relayed = Relayed()
     try:
         async with asyncio.timeout(seconds):

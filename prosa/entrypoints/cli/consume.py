@@ -17,6 +17,12 @@ from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop
 from prosa.settings import Settings
 
+WAIT_SECONDS = 5
+"""How long the queue waits for messages, and so how long it may take to stop."""
+
+WAIT_SECONDS_ONCE = 1
+"""The same, where nobody expects more to come: long enough for SQS to ask all of its servers."""
+
 ALWAYS = 0.0
 """Seconds between two looks: the queue itself waits for messages."""
 
@@ -39,7 +45,9 @@ def consume(
 
 
 async def _consume(settings: Settings, *, once: bool, quiet: bool) -> Consumed:
-    async with open_inbound_queue(settings) as queue, bootstrap(settings) as app:
+    wait = WAIT_SECONDS_ONCE if once else WAIT_SECONDS
+    opening = open_inbound_queue(settings, wait_seconds=wait)
+    async with opening as queue, bootstrap(settings) as app:
         consuming = _Consuming(queue, ConsumeMessages(app.take_turn, app.deliver_reply))
         if once:
             await _until_told(consuming.until_nothing_is_due(), consuming.stop)

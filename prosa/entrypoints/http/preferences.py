@@ -24,10 +24,14 @@ class Preferences:
     respond_async: bool = False
     wait_seconds: float | None = None
 
-    def within(self, seconds: float) -> "Preferences":
-        """Ask for what can be had in so many seconds, with nothing going on behind the answer."""
+    def within(self, seconds: float, *, later: bool) -> "Preferences":
+        """Ask for what can be had in so many seconds, with nothing going on behind the answer.
+
+        `later` says whether a turn goes on then all the same, elsewhere.
+        """
         wait_seconds = seconds if self.wait_seconds is None else min(seconds, self.wait_seconds)
-        return replace(self, respond_async=False, wait_seconds=wait_seconds)
+        respond_async = self.respond_async and later
+        return replace(self, respond_async=respond_async, wait_seconds=wait_seconds)
 
 
 _PLAIN = Preferences()

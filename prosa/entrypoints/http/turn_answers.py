@@ -45,10 +45,10 @@ def read_turn_headers(request: Request) -> TurnHeaders:
     facts.idempotency_key = read_idempotency_key(lines[b"idempotency-key"])
     preferences = read_preferences(",".join(lines[b"accept"]), lines[b"prefer"])
     seconds = answer_within(request.scope)
-    return TurnHeaders(
-        idempotency_key=facts.idempotency_key,
-        preferences=preferences if seconds is None else preferences.within(seconds),
-    )
+    if seconds is not None:
+        later = serving_of(request).parts.run_elsewhere is not None
+        preferences = preferences.within(seconds, later=later)
+    return TurnHeaders(idempotency_key=facts.idempotency_key, preferences=preferences)
 
 
 async def answer_message(

@@ -18,6 +18,7 @@ from prosa.application.ports.language_model import (
     ModelTimedOut,
     ModelUnavailable,
 )
+from prosa.application.ports.secret_store import SecretUnavailable
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     StorageUnavailable,
@@ -44,6 +45,7 @@ _KINDS: dict[str, type[BaseException]] = {
         ModelTimedOut,
         ModelUnavailable,
         PromptNotFound,
+        SecretUnavailable,
         StorageUnavailable,
         TurnWithoutReply,
         VersionConflict,

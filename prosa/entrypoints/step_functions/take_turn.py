@@ -4,57 +4,62 @@ Each is a handler for AWS Lambda: `prosa.entrypoints.step_functions.take_turn.ge
 opened when it is first asked for, as those of `aws_lambda` are.
 """
 
-from functools import cache
+# ruff: noqa: PLC0415 - what a function needs is loaded while the collector rests
 
-from prosa.bootstrap import bootstrap, open_relay
-from prosa.entrypoints.aws_lambda.relay_outbox import relay_within
+from functools import partial
+from typing import TYPE_CHECKING
+
 from prosa.entrypoints.aws_lambda.runtime import (
     Container,
     Handler,
     InvocationContext,
+    opened_when_asked_for,
     read_settings,
     seconds_to_use,
 )
-from prosa.entrypoints.step_functions import tasks
-from prosa.entrypoints.step_functions.tasks import Event, Task
 
-PUBLISH_SECONDS = 5.0
-"""How long a turn's execution relays events; the schedule relays what is left."""
+if TYPE_CHECKING:
+    from prosa.entrypoints.step_functions.tasks import Event, Task
 
 PUBLISH = "publish"
-STEPS = {
-    "classify": tasks.classify,
-    "generate": tasks.generate,
-    "record": tasks.record,
-    "fail": tasks.fail,
-}
-"""The functions that take a step, by their names; the one called PUBLISH relays events."""
+STEPS = ("classify", "generate", "record", "fail")
+"""The functions that take a step, as `tasks` names them; the one called PUBLISH relays events."""
+
+PUBLISH_SECONDS = 5.0
+"""How long an execution relays events; the schedule relays what is left."""
 
 
-def __getattr__(name: str) -> Handler:  # PEP 562
-    if name == PUBLISH:
-        return _publishing()
-    if name in STEPS:
-        return _stepping(STEPS[name])
-    raise AttributeError(f"this module has no {name!r}; it has {PUBLISH}, {', '.join(STEPS)}")
+def _open_step(name: str) -> Handler:
+    from prosa.bootstrap import bootstrap
+    from prosa.entrypoints.step_functions import tasks
 
-
-@cache
-def _stepping(task: Task) -> Handler:
+    task: Task = getattr(tasks, name)
     container = Container(bootstrap(read_settings()))
 
-    def handler(event: Event, _context: InvocationContext) -> None:
+    def take_step(event: "Event", _context: InvocationContext) -> None:
         container.run(task(container.opened.turn_steps, event))
 
-    return handler
+    return take_step
 
 
-@cache
-def _publishing() -> Handler:
+def _open_publish() -> Handler:
+    from prosa.bootstrap import open_relay
+    from prosa.entrypoints.aws_lambda.relay_outbox import relay_within
+
     container = Container(open_relay(read_settings()))
 
-    def handler(_event: Event, context: InvocationContext) -> None:
+    def publish(_event: "Event", context: InvocationContext) -> None:
         seconds = min(PUBLISH_SECONDS, seconds_to_use(context))
         container.run(relay_within(container.opened.relay_outbox, seconds))
 
-    return handler
+    return publish
+
+
+_HANDLERS = {name: opened_when_asked_for(partial(_open_step, name)) for name in STEPS}
+_HANDLERS[PUBLISH] = opened_when_asked_for(_open_publish)
+
+
+def __getattr__(name: str) -> Handler:  # PEP 562
+    if name not in _HANDLERS:
+        raise AttributeError(f"this module has no {name!r}; it has {', '.join(_HANDLERS)}")
+    return _HANDLERS[name]("handler")

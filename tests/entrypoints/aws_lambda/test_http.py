@@ -47,10 +47,11 @@ class Doors:
         """Ask the function, then the server; give the answer, which has to be the same."""
         request = replace(request, headers={**OF_THE_REQUEST, **request.headers})
         answer = await self.function(request)
+        raw = [(name.encode(), text) for name, text in request.headers.items()]
         response = await self._server.request(
             request.method,
             f"{request.path}?{request.query}" if request.query else request.path,
-            headers={name: text.encode() for name, text in request.headers.items()},
+            headers=[(name, text.encode()) for name, text in raw],
             content=request.body,
         )
         assert (answer.status, answer.body) == (response.status_code, response.content)
@@ -60,7 +61,10 @@ class Doors:
     async def function(self, request: Request) -> Answer:
         """Ask the function alone."""
         event = self._as_event(request)
-        return answer_from(await asyncio.to_thread(self._function.invoke, event))
+        returned = await asyncio.to_thread(self._function.invoke, event)
+        # A REST API would pass it on as it is.
+        assert not returned["isBase64Encoded"]
+        return answer_from(returned)
 
 
 def comparable(headers: Mapping[str, str]) -> dict[str, str]:
@@ -190,6 +194,7 @@ def test_what_is_wrong_with_the_settings_is_told_while_it_initialises(tmp_path: 
     ):
         function.invoke(http_api_event(get("/healthz")))
     assert told.value.type == "ConfigurationError"
+    assert told.value.while_initialising
 
 
 def test_on_lambda_itself_nobody_is_let_in_without_a_token(tmp_path: Path) -> None:
@@ -200,6 +205,7 @@ def test_on_lambda_itself_nobody_is_let_in_without_a_token(tmp_path: Path) -> No
     ):
         function.invoke(http_api_event(get("/healthz")))
     assert told.value.type == "ConfigurationError"
+    assert told.value.while_initialising
 
 
 def test_told_to_end_it_closes_what_is_open(tmp_path: Path) -> None:

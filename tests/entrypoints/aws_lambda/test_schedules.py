@@ -39,6 +39,15 @@ def test_the_relay_publishes_what_is_due_each_time_that_it_is_started(
         assert relay.log.count('"type":"conversation.turn.completed.v1"') == 3
 
 
+def test_on_postgres_the_relay_works_time_and_again(postgres_url: str, tmp_path: Path) -> None:
+    with lambda_function(RELAY, {"PROSA_DATABASE_URL": postgres_url}, tmp_path) as relay:
+        for _ in range(2):
+            asyncio.run(leave_events(postgres_url, 1))
+            # Other tests' events are there, too.
+            assert relay.invoke(EVENT)["published"] >= 3
+        assert relay.starts == 1
+
+
 def test_the_relay_that_cannot_reach_its_database_is_an_error_that_alarms(tmp_path: Path) -> None:
     with lambda_function(RELAY, {"PROSA_DATABASE_URL": NOWHERE}, tmp_path) as relay:
         for _ in range(2):

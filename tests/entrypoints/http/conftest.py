@@ -15,8 +15,14 @@ def model() -> ScriptedLanguageModel:
 
 
 @pytest.fixture
-def parts(model: ScriptedLanguageModel) -> InMemoryParts:
-    return parts_with(model)
+def elsewhere() -> bool:
+    """Say whether turns run in a machine of their own."""
+    return False
+
+
+@pytest.fixture
+def parts(model: ScriptedLanguageModel, *, elsewhere: bool) -> InMemoryParts:
+    return parts_with(model, elsewhere=elsewhere)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,10 +15,12 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from prosa.adapters.in_memory.attempt_store import InMemoryAttemptStore
 from prosa.adapters.in_memory.authenticator import OpenDoor
 from prosa.adapters.in_memory.conversation_reader import InMemoryConversationReader
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.adapters.in_memory.storage import InMemoryStorage
+from prosa.adapters.in_memory.turn_runner import InMemoryTurnRunner
 from prosa.adapters.in_memory.unit_of_work import InMemoryUnitOfWork
 from prosa.application.accept_turn import AcceptedTurn, AcceptTurn, CustomerMessage
 from prosa.application.close_conversation import CloseConversation
@@ -31,10 +33,12 @@ from prosa.application.ports.intent_classifier import (
 )
 from prosa.application.ports.language_model import LanguageModel, ModelRequest, OnText
 from prosa.application.ports.prompt_catalog import PromptCatalog
+from prosa.application.ports.turn_runner import TurnNotStarted
 from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
+from prosa.application.turn_steps import TurnSteps
 from prosa.bootstrap import Chore
 from prosa.domain.content import Text
 from prosa.domain.conversation_header import Owner
@@ -107,7 +111,8 @@ class InMemoryParts:
     close_conversation: CloseConversation
     conversations: InMemoryConversationReader
     storage: InMemoryStorage
-    run_elsewhere: RunElsewhere | None = None
+    steps: TurnSteps
+    run_elsewhere: RunElsewhere | None
     authenticator: Authenticator = field(default_factory=OpenDoor)
     probes: tuple[Probe, ...] = ()
     chores: tuple[Chore, ...] = ()
@@ -129,7 +134,10 @@ def parts_with(
     policy: TurnPolicy | None = None,
     probes: tuple[Probe, ...] = (),
     refusal: Exception | None = None,
+    elsewhere: bool = False,
+    starts: Iterable[TurnNotStarted | None] = (),
 ) -> InMemoryParts:
+    """Wire an app; `elsewhere` has its turns run by a machine, whose `starts` go by a script."""
     storage = InMemoryStorage()
     policy = policy or TurnPolicy()
 
@@ -164,8 +172,16 @@ def parts_with(
         clock=now,
         new_hex=new_hex,
     )
+    attempts = InMemoryAttemptStore(storage)
+    steps = TurnSteps(
+        take_turn=take_turn, attempts=attempts, reader=reader, policy=policy, clock=now
+    )
+    runner = InMemoryTurnRunner(steps, starts)
+    run_elsewhere = RunElsewhere(runner=runner, attempts=attempts, take_turn=take_turn)
     return InMemoryParts(
         take_turn=take_turn,
+        steps=steps,
+        run_elsewhere=run_elsewhere if elsewhere else None,
         start_conversation=StartConversation(
             units_of_work=units_of_work, reader=reader, clock=now, new_hex=new_hex
         ),

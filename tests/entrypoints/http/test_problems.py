@@ -24,6 +24,9 @@ from prosa.application.ports.language_model import (
     ModelUnavailable,
     OnText,
 )
+from prosa.application.ports.message_queue import MessageQueueError
+from prosa.application.ports.reply_outlet import ReplyOutletError
+from prosa.application.ports.secret_store import SecretUnavailable, SecretUnreadable
 from prosa.application.ports.turn_runner import TurnNotStarted
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
@@ -96,6 +99,10 @@ TOLD: list[tuple[ProsaError, int, str, int | None]] = [
     (VersionConflict("raced"), 503, "storage_unavailable", 2),
     (TurnNotStarted("away"), 503, "turn_not_started", 2),
     (EventBusError("away"), 500, "internal_error", None),
+    (MessageQueueError("away"), 500, "internal_error", None),
+    (ReplyOutletError("away"), 500, "internal_error", None),
+    (SecretUnavailable("away"), 500, "internal_error", None),
+    (SecretUnreadable("away"), 500, "internal_error", None),
     (TurnWithoutReply(TURN), 500, "internal_error", None),
     (PromptNotFound("support_agent", "a folder"), 500, "internal_error", None),
     (ConfigurationError("wrong"), 500, "internal_error", None),

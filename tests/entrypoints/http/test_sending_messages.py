@@ -1,6 +1,7 @@
-"""Sending a message: plain, with a key, in a conversation."""
+"""Sending a message: plain, with a key, in a conversation; wherever its turn runs."""
 
 import httpx
+import pytest
 
 from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel
 from prosa.application.ports.language_model import ContextTooLong, ModelUnavailable
@@ -16,6 +17,12 @@ from tests.entrypoints.http.serving import (
 )
 
 ANSWER = "Saiu hoje. Chega amanhã."
+
+
+@pytest.fixture(params=[False, True], ids=["here", "elsewhere"])
+def elsewhere(request: pytest.FixtureRequest) -> bool:
+    there: bool = request.param
+    return there
 
 
 async def test_a_message_is_answered_with_its_completed_turn(client: httpx.AsyncClient) -> None:
@@ -150,8 +157,9 @@ async def test_a_key_with_another_body_is_refused(client: httpx.AsyncClient) -> 
     assert problem_in(response)["code"] == "idempotency_key_reused"
 
 
-async def test_a_failure_says_by_which_key_to_ask_again() -> None:
-    async with served(parts_with(ScriptedLanguageModel([ModelUnavailable("away")]))) as client:
+async def test_a_failure_says_by_which_key_to_ask_again(*, elsewhere: bool) -> None:
+    model = ScriptedLanguageModel([ModelUnavailable("away")])
+    async with served(parts_with(model, elsewhere=elsewhere)) as client:
         failed = await client.post("/v1/messages", json={"text": "Oi"})
         assert failed.status_code == 503
         problem = problem_in(failed)
@@ -165,8 +173,11 @@ async def test_a_failure_says_by_which_key_to_ask_again() -> None:
         assert turn.message.sequence == 1
 
 
-async def test_a_failure_for_good_and_its_replay_differ_only_in_their_trace() -> None:
-    async with served(parts_with(ScriptedLanguageModel(default=ContextTooLong("long")))) as client:
+async def test_a_failure_for_good_and_its_replay_differ_only_in_their_trace(
+    *, elsewhere: bool
+) -> None:
+    model = ScriptedLanguageModel(default=ContextTooLong("long"))
+    async with served(parts_with(model, elsewhere=elsewhere)) as client:
         key = {"Idempotency-Key": "k"}
         first = await client.post("/v1/messages", json={"text": "Oi"}, headers=key)
         again = await client.post("/message", json={"text": "Oi"}, headers=key)
@@ -179,8 +190,9 @@ async def test_a_failure_for_good_and_its_replay_differ_only_in_their_trace() ->
     assert one == other
 
 
-async def test_prefer_wait_shortens_the_deadline() -> None:
-    async with served(parts_with(ScriptedLanguageModel(default=Hang()))) as client:
+async def test_prefer_wait_shortens_the_deadline(*, elsewhere: bool) -> None:
+    model = ScriptedLanguageModel(default=Hang())
+    async with served(parts_with(model, elsewhere=elsewhere)) as client:
         response = await client.post(
             "/v1/messages", json={"text": "Oi"}, headers={"Prefer": "wait=1"}
         )
