@@ -1,17 +1,24 @@
 """The time of a Lambda function from the start of its process to the first answered event."""
 
 import http
+import logging
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
+
+import orjson
 
 from benchmarks import children, postgres
 from benchmarks.children import BenchmarkError
 from benchmarks.figures import Ratio, Spread, table
+from benchmarks.mock_model import REPLY
 from benchmarks.options import Options
 from benchmarks.servers import PROSA, USUAL, Place, Server, mock_model
 from tests.aws import REGION, running_moto
@@ -27,6 +34,14 @@ _MESSAGE: Final = http_api_event(
 _SCHEDULED: Final = {"source": "aws.events", "detail-type": "Scheduled Event"}
 _PLACE: Final = "prosa.entrypoints.aws_lambda"
 _IMPORTED: Final = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\w+)", re.MULTILINE)
+_CONVERSED: Final = orjson.dumps(
+    {
+        "output": {"message": {"role": "assistant", "content": [{"text": REPLY}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 64, "outputTokens": 17, "totalTokens": 81},
+        "metrics": {"latencyMs": 1},
+    }
+)
 _ALL_DUE: Final = "update outbox set published_at = null, next_try_at = null, tries = 0"
 
 
@@ -89,10 +104,12 @@ class Outcome:
 
 def run(options: Options) -> Iterator[tuple[str, Outcome]]:
     """Start the functions in turn, each with a new process, on one Postgres and one model."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server tells of each request
     with (
         postgres.running(options.scratch) as cluster,
         mock_model(options.scratch, latency_ms=0) as model_url,
         running_moto() as aws,
+        _bedrock() as bedrock,
     ):
         places = {
             server.name: Place(
@@ -103,7 +120,7 @@ def run(options: Options) -> Iterator[tuple[str, Outcome]]:
             for server in (USUAL, PROSA)
         }
         PROSA.prepare(places[PROSA.name])
-        functions = _functions(aws)
+        functions = _functions(aws, bedrock)
         starts: dict[str, list[Start]] = {one.name: [] for one in functions}
         for number in range(_STARTS + 1):
             for one in functions:
@@ -117,13 +134,41 @@ def run(options: Options) -> Iterator[tuple[str, Outcome]]:
     yield outcome.show(), outcome
 
 
-def _functions(aws: str) -> tuple[Function, ...]:
-    to_eventbridge = {
-        "PROSA_EVENT_BUS": "eventbridge",
-        "AWS_ENDPOINT_URL": aws,
+class _Converse(BaseHTTPRequestHandler):
+    """Answers as Bedrock's Converse does, the same each time."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet: a second one would wait 40 ms
+
+    def do_POST(self) -> None:
+        """Answer."""
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(http.HTTPStatus.OK)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(_CONVERSED)))
+        self.end_headers()
+        self.wfile.write(_CONVERSED)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _bedrock() -> Iterator[str]:
+    """Run a Bedrock within the block and give its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Converse) as server:
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _functions(aws: str, bedrock: str) -> tuple[Function, ...]:
+    account = {
         "AWS_ACCESS_KEY_ID": "benchmark",
         "AWS_SECRET_ACCESS_KEY": "benchmark",
         "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": aws,
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock,
     }
     relay = f"{_PLACE}.relay_outbox"
     return (
@@ -133,16 +178,33 @@ def _functions(aws: str) -> tuple[Function, ...]:
             event=_MESSAGE,
             server=USUAL,
         ),
-        Function(name="http: a turn", module=f"{_PLACE}.http", event=_MESSAGE, at_most=2.0),
+        Function(
+            name="http: a turn by Bedrock",
+            module=f"{_PLACE}.http",
+            event=_MESSAGE,
+            also={**account, "PROSA_MODELS": "bedrock:amazon.nova-lite-v1:0"},
+            at_most=2.0,
+        ),
+        Function(
+            name="http: a turn by OpenAI's SDK",
+            module=f"{_PLACE}.http",
+            event=_MESSAGE,
+            at_most=2.0,
+        ),
         Function(name="relay, to the log", module=relay, event=_SCHEDULED, at_most=1.2),
         Function(
             name="relay, to EventBridge",
             module=relay,
             event=_SCHEDULED,
-            also=to_eventbridge,
+            also={**account, "PROSA_EVENT_BUS": "eventbridge"},
             at_most=1.2,
         ),
-        Function(name="recover", module=f"{_PLACE}.recover_turns", event=_SCHEDULED),
+        Function(
+            name="recover, with Bedrock",
+            module=f"{_PLACE}.recover_turns",
+            event=_SCHEDULED,
+            also={**account, "PROSA_MODELS": "bedrock:amazon.nova-lite-v1:0"},
+        ),
     )
 
 

@@ -144,7 +144,7 @@ class LambdaFunction:
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.12",
             **variables,
         }
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=[0.02], daemon=True).start()
 
     @property
     def log(self) -> str:

@@ -29,13 +29,23 @@ FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 300.0
 """Seconds until a message is tried again: doubled each time, up to the longest."""
 
+
+class MalformedMessageError(Exception):
+    """A body is no message of a channel. It names fields, and repeats nothing of theirs."""
+
+    def __init__(self, invalid: ValidationError) -> None:
+        found = invalid.errors(include_url=False, include_context=False, include_input=False)
+        places = (f"{_place(one['loc'])} {one['type']}" for one in found)
+        super().__init__(", ".join(dict.fromkeys(places)))
+
+
 _REFUSALS = (
     ConversationClosed,
     ConversationNotFound,
     KeyReused,
+    MalformedMessageError,
     MessageTooLong,
     TurnFailed,
-    ValidationError,
 )
 """What a message fails of for good: trying it again brings the same."""
 
@@ -99,7 +109,7 @@ class ConsumeMessages:
         return left
 
     async def _consume(self, message: ReceivedMessage) -> None:
-        received = MessageReceived.model_validate_json(message.body)
+        received = _read(message)
         outcome = await self._take_turn(received.as_customer_message())
         if self._deliver_reply is not None:
             await self._deliver_reply(TenantId(received.tenantid), outcome.turn)
@@ -152,10 +162,16 @@ def _log_failure(message: ReceivedMessage, error: Exception, seconds: float) -> 
 
 def _reason(error: Exception) -> str:
     """Say why without a word of the message: of what is no error of ours, its class only."""
-    if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        return ", ".join(dict.fromkeys(f"{_place(one['loc'])} {one['type']}" for one in found))
-    return str(error) if isinstance(error, ProsaError) else type(error).__name__
+    is_ours = isinstance(error, ProsaError | MalformedMessageError)
+    return str(error) if is_ours else type(error).__name__
+
+
+def _read(message: ReceivedMessage) -> MessageReceived:
+    try:
+        return MessageReceived.model_validate_json(message.body)
+    except ValidationError as error:
+        # Without the cause: it shows what was put in.
+        raise MalformedMessageError(error) from None
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -103,15 +103,19 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
         (
             "PROSA_INBOUND_QUEUE",
             "https://sqs.eu-west-1.amazonaws.com/123456789012/messages",
-            "PROSA_INBOUND_QUEUE is 'https://sqs.eu-west-1.amazonaws.com/123456789012/messages'; "
-            "write the address of a FIFO queue, as in "
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/messages.fifo",
+            (
+                "PROSA_INBOUND_QUEUE is 'https://sqs.eu-west-1.amazonaws.com/123456789012/messages'"
+                "; write the address of a FIFO queue, as in "
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/messages.fifo"
+            ),
         ),
         (
             "PROSA_REPLY_QUEUE",
             "replies.fifo",
-            "PROSA_REPLY_QUEUE is 'replies.fifo'; write the address of a FIFO queue, as in "
-            "https://sqs.eu-west-1.amazonaws.com/123456789012/messages.fifo",
+            (
+                "PROSA_REPLY_QUEUE is 'replies.fifo'; write the address of a FIFO queue, as in "
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/messages.fifo"
+            ),
         ),
         (
             "PROSA_DEGRADED_REPLY",

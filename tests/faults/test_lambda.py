@@ -149,7 +149,7 @@ _CUT_OTHERS = """
 async def cut_all_connections(database_url: str) -> None:
     connection = await asyncpg.connect(plain(database_url))
     try:
-        while await connection.fetch(_CUT_OTHERS):
-            await asyncio.sleep(0.01)
+        while await connection.fetch(_CUT_OTHERS):  # until they have ended
+            pass
     finally:
         await connection.close()

@@ -14,7 +14,7 @@ from prosa.application.ports.message_queue import MessageQueue
 from prosa.bootstrap import Chore, bootstrap, open_inbound_queue
 from prosa.entrypoints.consuming import Consumed, ConsumeMessages, consume_batch
 from prosa.entrypoints.logs import set_up_logging
-from prosa.entrypoints.loops import ChoreLoop
+from prosa.entrypoints.loops import ChoreLoop, doing
 from prosa.settings import Settings
 
 WAIT_SECONDS = 5
@@ -34,8 +34,9 @@ def consume(
 ) -> None:
     """Take the messages that channels push to PROSA_INBOUND_QUEUE, until Ctrl-C.
 
-    Their replies go to PROSA_REPLY_QUEUE. Several may run. With --once it exits with 0 where every
-    message had its effect, else with 1.
+    Their replies go to PROSA_REPLY_QUEUE. It relays events and recovers turns as `prosa serve`
+    does; several may run. With --once it does neither, and exits with 0 where every message had its
+    effect, else with 1.
     """
     settings = Settings()
     set_up_logging(settings.log_level)
@@ -57,7 +58,8 @@ async def _consume(settings: Settings, *, once: bool, quiet: bool) -> Consumed:
         loop = ChoreLoop(
             Chore(name="consuming messages", work=consuming.one_batch, every_seconds=ALWAYS)
         )
-        await _until_told(loop.run(), loop.stop)
+        async with doing(app.chores):
+            await _until_told(loop.run(), loop.stop)
         return consuming.consumed
 
 

@@ -3,6 +3,10 @@
 import json
 import re
 import signal
+import socket
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,11 +108,10 @@ class TestSetUp:
         assert ended.err.startswith("prosa: SQS has no such thing in this account and region:")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_consumes_until_it_is_told_to_stop(
-    prosa: CommandLine, queue: str, moto_address: str, number: signal.Signals, tmp_path: Path
-) -> None:
-    variables = {
+@pytest.fixture
+def variables(queue: str, moto_address: str) -> dict[str, str]:
+    """Give what a process of its own needs to find the queue."""
+    return {
         "PROSA_INBOUND_QUEUE": queue,
         "AWS_ENDPOINT_URL": moto_address,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -116,16 +119,43 @@ def test_it_consumes_until_it_is_told_to_stop(
         "AWS_DEFAULT_REGION": REGION,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def test_it_consumes_until_it_is_told_to_stop_and_relays_its_events(
+    prosa: CommandLine, queue: str, variables: dict[str, str]
+) -> None:
     with prosa.started("consume", **variables) as consuming:
         assert consuming.stdout is not None
         assert consuming.stdout.readline() == f"Consuming messages of {queue}; Ctrl-C ends it.\n"
         push(queue, pushed())
         while number_left(queue):
             pass
-        consuming.send_signal(number)
+        consuming.send_signal(signal.SIGTERM)
         told, logged = consuming.communicate(timeout=SECONDS)
-    assert (consuming.returncode, told, logged) == (0, "Consumed 1 message.\n", "")
-    assert (tmp_path / "prosa.db").exists()
+    assert (consuming.returncode, told) == (0, "Consumed 1 message.\n")
+    assert '"type":"conversation.turn.completed.v1"' in logged
+    assert not re.search("WARNING|ERROR", logged)
+
+
+def test_told_twice_to_stop_it_breaks_off_what_runs_and_the_message_stays(
+    prosa: CommandLine, queue: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        silent_model = {"PROSA_MODELS": "openai:silent", "PROSA_OPENAI_BASE_URL": url}
+        push(queue, pushed())
+        with prosa.started("consume", **{**variables, **silent_model}) as consuming:
+            asking, _ = silent.accept()
+            for _ in range(2):
+                consuming.send_signal(signal.SIGINT)
+                time.sleep(0.2)  # two at once may be one
+            consuming.communicate(timeout=SECONDS)
+            asking.close()
+    assert consuming.returncode == 0
+    with closing(sqlite3.connect(tmp_path / "prosa.db")) as database:
+        found = database.execute("select status, error_code from turns").fetchall()
+    assert found == [("failed", "interrupted")]
+    assert number_left(queue) == 1
 
 
 def number_left(url: str) -> int:
