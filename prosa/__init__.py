@@ -137,14 +137,9 @@ if TYPE_CHECKING:
     from prosa.application.turn_policy import (
         TurnPolicy,
     )
-    from prosa.bootstrap import (
-        App,
-        Chore,
-        Migration,
-        Probe,
-        bootstrap,
-        migrate,
-    )
+    from prosa.bootstrap import App, bootstrap
+    from prosa.bootstrap.parts import Chore, Probe
+    from prosa.bootstrap.storage import Migration, migrate
     from prosa.domain.caller import Caller
     from prosa.domain.content import (
         Part,
@@ -470,7 +465,9 @@ _NAMES = {
     ),
     "prosa.application.take_turn": ("TakeTurn",),
     "prosa.application.turn_policy": ("TurnPolicy",),
-    "prosa.bootstrap": ("App", "Chore", "Migration", "Probe", "bootstrap", "migrate"),
+    "prosa.bootstrap": ("App", "bootstrap"),
+    "prosa.bootstrap.parts": ("Chore", "Probe"),
+    "prosa.bootstrap.storage": ("Migration", "migrate"),
     "prosa.domain.caller": ("Caller",),
     "prosa.domain.content": ("Part", "Text", "ToolCall", "ToolResult"),
     "prosa.domain.conversation": (

@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from prosa.bootstrap import Chore
+from prosa.bootstrap.parts import Chore
 from prosa.domain.errors import PortFailure
 
 logger = logging.getLogger(__name__)

@@ -17,12 +17,9 @@ from prosa.adapters.sql.database import Database
 from prosa.application.accept_turn import CustomerMessage
 from prosa.application.ports.language_model import ModelMisconfigured
 from prosa.application.ports.unit_of_work import StorageUnavailable
-from prosa.bootstrap import (
-    CAUTIOUS_CONTEXT_TOKENS,
-    bootstrap,
-    migrate,
-    open_models,
-)
+from prosa.bootstrap import bootstrap
+from prosa.bootstrap.models import CAUTIOUS_CONTEXT_TOKENS, open_models
+from prosa.bootstrap.storage import migrate
 from prosa.domain.errors import DeadlineExceeded, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.domain.turn import TurnStatus

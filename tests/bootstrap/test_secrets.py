@@ -9,7 +9,8 @@ from pydantic import SecretStr
 from prosa.adapters.eventbridge.event_bus import EventBridgeEventBus
 from prosa.application.ports.language_model import ModelMisconfigured, ModelUnavailable
 from prosa.application.ports.secret_store import SecretUnavailable, SecretUnreadable
-from prosa.bootstrap import open_event_bus, open_models
+from prosa.bootstrap.events import open_event_bus
+from prosa.bootstrap.models import open_models
 from prosa.domain.errors import ConfigurationError, PortFailure
 from prosa.settings import ModelName, Settings
 from prosa.testing.language_model_contract import model_request
@@ -70,7 +71,7 @@ async def test_a_key_that_cannot_be_read_is_a_failure_of_the_model(
     provider: Provider, failure: PortFailure, kind: type[Exception]
 ) -> None:
     from prosa.adapters.openai.language_model import OpenAILanguageModel  # noqa: PLC0415 - slow
-    from prosa.bootstrap import now  # noqa: PLC0415 - as above
+    from prosa.bootstrap.moments import now  # noqa: PLC0415 - as above
 
     async def api_key() -> str:
         raise failure

@@ -125,14 +125,18 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
         (
             "PROSA_MODELS",
             "bedrock",
-            "PROSA_MODELS names bedrock without a model; write it as in "
-            "bedrock:amazon.nova-lite-v1:0",
+            (
+                "PROSA_MODELS names bedrock without a model; write it as in "
+                "bedrock:amazon.nova-lite-v1:0"
+            ),
         ),
         (
             "PROSA_BEDROCK_GUARDRAIL",
             "gr-abc123",
-            "PROSA_BEDROCK_GUARDRAIL is 'gr-abc123'; write ID:VERSION, as in gr-abc123:1 or "
-            "gr-abc123:DRAFT",
+            (
+                "PROSA_BEDROCK_GUARDRAIL is 'gr-abc123'; write ID:VERSION, as in gr-abc123:1 or "
+                "gr-abc123:DRAFT"
+            ),
         ),
         (
             "PROSA_MODELS",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prosa.application.ports.event_bus import EventBusError
-from prosa.bootstrap import Chore
+from prosa.bootstrap.parts import Chore
 from prosa.entrypoints.loops import LONGEST_PAUSE, SECONDS_AT_END, SECONDS_BETWEEN, doing
 
 

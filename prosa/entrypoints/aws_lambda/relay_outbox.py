@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def _open() -> Handler:
-    from prosa.bootstrap import open_relay
+    from prosa.bootstrap.events import open_relay
 
     container = Container(open_relay(read_settings()))
 

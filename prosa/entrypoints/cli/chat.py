@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from prosa.application.accept_turn import CustomerMessage
-from prosa.bootstrap import App, bootstrap, naming_database
+from prosa.bootstrap import App, bootstrap
+from prosa.bootstrap.storage import naming_database
 from prosa.domain.conversation_header import ConversationStatus
 from prosa.domain.errors import ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, is_identifier

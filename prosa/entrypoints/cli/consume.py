@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from prosa.application.ports.message_queue import MessageQueue
-from prosa.bootstrap import Chore, bootstrap, open_inbound_queue
+from prosa.bootstrap import bootstrap
+from prosa.bootstrap.parts import Chore
+from prosa.bootstrap.queues import open_inbound_queue
 from prosa.entrypoints.consuming import Consumed, ConsumeMessages, consume_batch
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop, doing

@@ -13,18 +13,12 @@ import typer
 from prosa.application.ports.guardrail import Passage
 from prosa.application.ports.language_model import ModelRequest
 from prosa.application.turn_policy import TurnPolicy
-from prosa.bootstrap import (
-    load_guardrail,
-    load_intent_classifier,
-    load_intents,
-    load_prompts,
-    naming_database,
-    now,
-    open_database,
-    open_model,
-    read_key_set,
-    required_packages,
-)
+from prosa.bootstrap.identity import read_key_set
+from prosa.bootstrap.models import open_model
+from prosa.bootstrap.moments import now
+from prosa.bootstrap.packages import required_packages
+from prosa.bootstrap.storage import naming_database, open_database
+from prosa.bootstrap.texts import load_guardrail, load_intent_classifier, load_intents, load_prompts
 from prosa.domain.content import Text
 from prosa.domain.errors import ConfigurationError, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT

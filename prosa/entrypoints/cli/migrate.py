@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from prosa.bootstrap import Migration
-from prosa.bootstrap import migrate as run_migrations
+from prosa.bootstrap.storage import Migration
+from prosa.bootstrap.storage import migrate as run_migrations
 from prosa.entrypoints.logs import set_up_logging
 from prosa.settings import Settings
 

@@ -4,7 +4,8 @@ import json
 
 import typer
 
-from prosa.bootstrap import bootstrap, required_packages
+from prosa.bootstrap import bootstrap
+from prosa.bootstrap.packages import required_packages
 
 
 def openapi() -> None:

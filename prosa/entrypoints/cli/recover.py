@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from prosa.application.recover_turns import Recovered, RecoverTurns
-from prosa.bootstrap import RECOVER_SECONDS, Chore, bootstrap, naming_database
+from prosa.bootstrap import RECOVER_SECONDS, bootstrap
+from prosa.bootstrap.parts import Chore
+from prosa.bootstrap.storage import naming_database
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop
 from prosa.settings import Settings

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prosa.application.redrive_messages import RedriveMessages
-from prosa.bootstrap import open_redrive
+from prosa.bootstrap.queues import open_redrive
 from prosa.entrypoints.cli.consume import messages
 from prosa.entrypoints.logs import set_up_logging
 from prosa.settings import Settings

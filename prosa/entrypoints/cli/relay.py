@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from prosa.application.relay_outbox import Relayed
-from prosa.bootstrap import Chore, EventRelay, naming_database, open_relay
+from prosa.bootstrap.events import EventRelay, open_relay
+from prosa.bootstrap.parts import Chore
+from prosa.bootstrap.storage import naming_database
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import doing
 from prosa.settings import Settings

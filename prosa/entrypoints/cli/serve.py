@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from prosa.bootstrap import bootstrap, required_packages
+from prosa.bootstrap import bootstrap
+from prosa.bootstrap.packages import required_packages
 from prosa.domain.errors import ConfigurationError
 from prosa.entrypoints.cli.in_words import is_demonstration, model_in_words
 from prosa.entrypoints.logs import log_configuration, set_up_logging

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from prosa.bootstrap import now, required_packages
+from prosa.bootstrap.moments import now
+from prosa.bootstrap.packages import required_packages
 from prosa.domain.errors import ConfigurationError
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.settings import Settings

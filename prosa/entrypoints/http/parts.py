@@ -12,7 +12,7 @@ from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
-from prosa.bootstrap import Chore
+from prosa.bootstrap.parts import Chore
 from prosa.entrypoints.http.live_turns import LiveTurns
 
 

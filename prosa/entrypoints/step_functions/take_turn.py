@@ -43,7 +43,7 @@ def _open_step(name: str) -> Handler:
 
 
 def _open_publish() -> Handler:
-    from prosa.bootstrap import open_relay
+    from prosa.bootstrap.events import open_relay
     from prosa.entrypoints.aws_lambda.relay_outbox import relay_within
 
     container = Container(open_relay(read_settings()))

@@ -8,7 +8,7 @@ import pytest
 from prosa.adapters.jwt.authenticator import JwtAuthenticator
 from prosa.adapters.jwt.key_set import KeySet
 from prosa.adapters.jwt.token_rules import TokenRules
-from prosa.bootstrap import now
+from prosa.bootstrap.moments import now
 from prosa.domain.errors import TokenRefused
 from tests.aws import REGION, own_client
 

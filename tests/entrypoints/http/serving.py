@@ -39,7 +39,7 @@ from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
 from prosa.application.turn_steps import TurnSteps
-from prosa.bootstrap import Chore
+from prosa.bootstrap.parts import Chore
 from prosa.domain.content import Text
 from prosa.domain.conversation_header import Owner
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, TenantId, time_ordered

@@ -9,7 +9,8 @@ import pytest
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.outbox import SqlOutbox
 from prosa.application.ports.outbox import Backlog
-from prosa.bootstrap import RELAY_SECONDS, bootstrap
+from prosa.bootstrap import bootstrap
+from prosa.bootstrap.events import RELAY_SECONDS
 from prosa.entrypoints.http.app import create_app
 from prosa.settings import Settings
 from tests.entrypoints.http.serving import JSON, LATER, served_on_loopback
