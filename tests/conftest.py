@@ -1,6 +1,7 @@
 """What tests of every kind share: real databases, migrated once."""
 
 import asyncio
+import gc
 import shutil
 import tempfile
 import urllib.request
@@ -13,6 +14,16 @@ import pytest
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.migrations import migrate
 from tests.aws import point_at, running_moto
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> None:
+    """Have the garbage collector leave alone what modules before have made and loaded.
+
+    Walking all of it stops the process for so long that what must come in time does not.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
