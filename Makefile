@@ -41,7 +41,7 @@ types: $(ENV)/.dev
 imports: $(ENV)/.dev
 	@$(BIN)/lint-imports --no-logo
 
-coverage: $(ENV)/.dev
+coverage: test
 	@$(BIN)/coverage report
 	@echo "Every branch of the domain and the application has to be tested:"
 	@$(BIN)/coverage report --include='prosa/domain/*,prosa/application/*' --fail-under=100
