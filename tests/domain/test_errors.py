@@ -7,6 +7,7 @@ from prosa.domain.errors import (
     MessageTooLong,
     PortFailure,
     PromptNotFound,
+    TokenMissing,
     TurnFailed,
     TurnInProgress,
 )
@@ -37,6 +38,10 @@ def test_a_missing_prompt_says_where_it_was_looked_for() -> None:
     assert str(PromptNotFound("greeting", "/prompts")) == (
         "there is no prompt named 'greeting' in /prompts"
     )
+
+
+def test_who_sends_no_token_is_told_how_to() -> None:
+    assert "`Authorization: Bearer TOKEN`" in str(TokenMissing())
 
 
 def test_no_message_quotes_an_idempotency_key() -> None:

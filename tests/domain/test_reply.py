@@ -1,7 +1,7 @@
 """Replies: what a model answered, and what it used."""
 
 from prosa.domain.content import text_of
-from prosa.domain.reply import FinishReason, TokenUsage, refusal
+from prosa.domain.reply import FinishReason, TokenUsage, apology, refusal
 
 
 def test_a_refusal_is_a_filtered_reply_of_the_platforms_own_that_used_no_tokens() -> None:
@@ -11,3 +11,10 @@ def test_a_refusal_is_a_filtered_reply_of_the_platforms_own_that_used_no_tokens(
     assert (reply.provider, reply.model) == ("prosa", "canned_reply")
     assert reply.usage == TokenUsage()
     assert not reply.degraded
+
+
+def test_an_apology_is_a_degraded_reply_of_the_platforms_own() -> None:
+    reply = apology("Volto já.")
+    assert text_of(reply.parts) == "Volto já."
+    assert reply.finish_reason is FinishReason.STOP
+    assert reply.degraded

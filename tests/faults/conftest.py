@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,13 +15,6 @@ from tests.faults.provider import FaultyProvider, faulty_provider
 
 settings.register_profile("soak", max_examples=5_000)
 settings.register_profile("seeded-bugs", phases=[Phase.generate], database=None)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have nothing here traced for its coverage: what must come in time comes later then."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture

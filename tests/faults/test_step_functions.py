@@ -19,9 +19,6 @@ from tests.application.service import KEY, TENANT, Service, a_message
 from tests.entrypoints.step_functions.journeys import accepted, taken
 from tests.entrypoints.step_functions.machine import Functions, Machine, running_machine
 
-# moto's interpreter is many times slower where its every line is traced.
-pytestmark = pytest.mark.no_cover
-
 REPEATED = {
     "classify": "Lambda.ServiceException",
     "generate": "Lambda.SdkClientException",

@@ -128,8 +128,7 @@ def test_it_consumes_until_it_is_told_to_stop_and_relays_its_events(
         assert consuming.stdout is not None
         assert consuming.stdout.readline() == f"Consuming messages of {queue}; Ctrl-C ends it.\n"
         push(queue, pushed())
-        while number_left(queue):
-            pass
+        empty_by(queue, SECONDS)
         consuming.send_signal(signal.SIGTERM)
         told, logged = consuming.communicate(timeout=SECONDS)
     assert (consuming.returncode, told) == (0, "Consumed 1 message.\n")
@@ -156,6 +155,14 @@ def test_told_twice_to_stop_it_breaks_off_what_runs_and_the_message_stays(
         found = database.execute("select status, error_code from turns").fetchall()
     assert found == [("failed", "interrupted")]
     assert number_left(queue) == 1
+
+
+def empty_by(url: str, seconds: float) -> None:
+    """Wait until a queue has nothing left."""
+    end = time.monotonic() + seconds
+    while number_left(url):
+        assert time.monotonic() < end, "the queue was not emptied in time"
+        time.sleep(0.1)
 
 
 def number_left(url: str) -> int:

@@ -22,9 +22,6 @@ from tests.entrypoints.http.serving import (
 )
 from tests.entrypoints.step_functions.machine import Functions, running_machine
 
-# moto's interpreter is many times slower where its every line is traced.
-pytestmark = pytest.mark.no_cover
-
 BODY = {"text": "Cadê?"}
 
 

@@ -31,9 +31,6 @@ from tests.entrypoints.step_functions.machine import (
     running_machine,
 )
 
-# moto's interpreter is many times slower where its every line is traced.
-pytestmark = pytest.mark.no_cover
-
 WHOLE = ["Classify", "Generate", "Record", "Publish", "Completed"]
 FAILING = ["Fail", "PublishFailure", "Failed"]
 FUNCTION_OF = {"Classify": "classify", "Generate": "generate", "Record": "record", "Fail": "fail"}
