@@ -2,18 +2,19 @@
 
 import asyncio
 import json
-import signal
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from prosa.application.relay_outbox import Relayed
-from prosa.bootstrap.events import EventRelay, open_relay
+from prosa.bootstrap.events import open_relay
 from prosa.bootstrap.parts import Chore
+from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import naming_database
+from prosa.entrypoints.cli.passes import Passes, until_stopped
 from prosa.entrypoints.logs import set_up_logging
-from prosa.entrypoints.loops import doing
+from prosa.entrypoints.loops import ChoreLoop
 from prosa.settings import Settings
 
 SECONDS_BETWEEN = 2.0
@@ -32,7 +33,7 @@ def relay(
     `prosa serve` does so as well; several may. With --once it exits with 0 where the bus took
     everything, else with 1.
     """
-    settings = Settings()
+    settings = read_settings()
     set_up_logging(settings.log_level)
     relayed = asyncio.run(_relay(settings, once=once, parked=parked, quiet=as_json))
     typer.echo(json.dumps(asdict(relayed)) if as_json else _told(relayed))
@@ -44,45 +45,20 @@ async def _relay(settings: Settings, *, once: bool, parked: bool, quiet: bool) -
         if parked:
             unparked = await opened.outbox.unpark()
             _say(f"{_events(unparked)} parked before: tried again.", quiet=quiet)
-        stopped = _stop_by_signal()
+        passes = Passes(opened.relay_outbox.relay_batch, Relayed())
         if once:
             with naming_database(settings):
-                return await _until_done(opened, stopped)
+                await until_stopped(passes.until_nothing_is_due(), passes.stop)
+            return passes.total
         _say(
             f"Relaying events of {settings.database_place} to {settings.event_bus}; "
             "Ctrl-C ends it.",
             quiet=quiet,
         )
-        return await _until_stopped(opened, stopped)
-
-
-def _stop_by_signal() -> asyncio.Event:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    return stopped
-
-
-async def _until_done(opened: EventRelay, stopped: asyncio.Event) -> Relayed:
-    relayed = Relayed()
-    while not stopped.is_set() and (batch := await opened.relay_outbox.relay_batch()).taken:
-        relayed += batch
-    return relayed
-
-
-async def _until_stopped(opened: EventRelay, stopped: asyncio.Event) -> Relayed:
-    relayed = Relayed()
-
-    async def work() -> bool:
-        nonlocal relayed
-        batch = await opened.relay_outbox.relay_batch()
-        relayed += batch
-        return batch.taken > 0
-
-    chore = Chore(name=opened.chore.name, work=work, every_seconds=SECONDS_BETWEEN)
-    async with doing([chore]):
-        await stopped.wait()
-    return relayed
+        chore = Chore(name=opened.chore.name, work=passes.one, every_seconds=SECONDS_BETWEEN)
+        loop = ChoreLoop(chore)
+        await until_stopped(loop.run(), loop.stop)
+        return passes.total
 
 
 def _say(text: str, *, quiet: bool) -> None:

@@ -1,0 +1,72 @@
+"""Commands that work in passes: until nothing is due any more, or until a signal ends them."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Generic, Protocol, Self, TypeVar
+
+
+class Tally(Protocol):
+    """Counts what a pass came to; equal to another that counts the same."""
+
+    def __add__(self, other: Self, /) -> Self:
+        """Count both together."""
+
+
+T = TypeVar("T", bound=Tally)
+
+
+class Passes(Generic[T]):
+    """Makes passes, and keeps in `total` what they came to together."""
+
+    def __init__(self, make: Callable[[], Awaitable[T]], nothing: T) -> None:
+        """`make` makes one pass; it comes to `nothing` where nothing was due."""
+        self.total = nothing
+        self._make = make
+        self._nothing = nothing
+        self._stopped = False
+
+    async def one(self) -> bool:
+        """Make one pass, and tell whether anything was due."""
+        found = await self._make()
+        self.total += found
+        return found != self._nothing
+
+    async def until_nothing_is_due(self) -> None:
+        """Make passes until one finds nothing, or they are stopped."""
+        while not self._stopped and await self.one():
+            pass
+
+    def stop(self) -> None:
+        """Make no further pass."""
+        self._stopped = True
+
+
+async def until_stopped(work: Coroutine[None, None, None], stop: Callable[[], None]) -> None:
+    """Work until it is done; the first signal calls `stop`, a second one breaks it off."""
+    working = asyncio.create_task(work)
+
+    def stop_at_first() -> None:
+        _at_signal(working.cancel)
+        stop()
+
+    _at_signal(stop_at_first)
+    await _ended(working)
+
+
+async def until_broken_off(work: Coroutine[None, None, None]) -> None:
+    """Work until it is done; the first signal breaks it off."""
+    working = asyncio.create_task(work)
+    _at_signal(working.cancel)
+    await _ended(working)
+
+
+async def _ended(working: asyncio.Task[None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+def _at_signal(call: Callable[[], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, call)
