@@ -36,6 +36,10 @@ class EventBusContract:
         assert await event_bus.publish(events) == ()
         assert sorted(await self.arrived(event_bus)) == sorted(event.envelope for event in events)
 
+    async def test_one_that_works_is_found_to(self, event_bus: EventBus) -> None:
+        await event_bus.check()
+        assert list(await self.arrived(event_bus)) == []
+
     async def test_nothing_is_published_of_nothing(self, event_bus: EventBus) -> None:
         assert await event_bus.publish(()) == ()
         assert list(await self.arrived(event_bus)) == []

@@ -23,6 +23,10 @@ class ReplyOutletContract:
         await outlet.send(a_reply(1))
         assert list(await self.arrived(outlet)) == [(a_reply(1).id, TEXT)]
 
+    async def test_one_that_works_is_found_to(self, outlet: ReplyOutlet) -> None:
+        await outlet.check()
+        assert list(await self.arrived(outlet)) == []
+
     async def test_replies_of_a_conversation_arrive_in_order(self, outlet: ReplyOutlet) -> None:
         for number in (1, 2, 3):
             await outlet.send(a_reply(number))

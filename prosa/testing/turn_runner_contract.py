@@ -33,6 +33,10 @@ class TurnRunnerContract:
         found = await self.started(runner)
         assert sorted(found, key=lambda attempt: attempt.number) == [ATTEMPT, NEXT]
 
+    async def test_one_that_works_is_found_to(self, runner: TurnRunner) -> None:
+        await runner.check()
+        assert await self.started(runner) == []
+
     async def test_what_is_not_started_is_told(self, broken: TurnRunner) -> None:
         with pytest.raises(TurnNotStarted):
             await broken.start(ATTEMPT)

@@ -1,0 +1,234 @@
+"""The client for programs on asyncio; `synchronous.py` is generated from this file.
+
+Only what waits is here. What is asked, how answers are read, and whether to try again is decided
+in the other files of this folder, which both clients use.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from types import TracebackType
+from typing import Self, Unpack
+
+import httpx2
+
+from prosa.client import requests
+from prosa.client.answers import M, read, require_success
+from prosa.client.connection import address_of, headers_of, translated, written
+from prosa.client.errors import ClientError
+from prosa.client.following import Following
+from prosa.client.models import Conversation, Message, Page, Reply, T, Turn, TurnEvent
+from prosa.client.requests import (
+    ConversationDetails,
+    ConversationQuery,
+    MessageDetails,
+    MessageQuery,
+    Request,
+)
+from prosa.client.tries import DEFAULT_SECONDS, DEFAULT_TRIES, Tries
+
+
+class AsyncClient:
+    """Calls a Prosa server; to be opened by `async with`, and used by any number of tasks.
+
+    `url` is the server's address, as in `https://prosa.example.com`. `token` is a bearer token, or
+    what gives one: it is asked before each request, so that tokens may change. A call has `seconds`
+    for all its tries, unless it says otherwise, and gives up after `max_tries` that fail in a row;
+    `pause` is how it waits between two of them, in seconds.
+
+    Every call raises ClientError: Problem where the server says what is wrong, ServerUnreachable or
+    UnexpectedAnswer where it does not.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | Callable[[], Awaitable[str]] | None = None,
+        seconds: float = DEFAULT_SECONDS,
+        max_tries: int = DEFAULT_TRIES,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._address = address_of(url)
+        self._token = token
+        self._seconds = seconds
+        self._max_tries = max_tries
+        self._pause = pause
+        self._http = httpx2.AsyncClient()
+
+    async def __aenter__(self) -> Self:
+        """Be ready; the first call connects."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def send_message(
+        self, text: str, *, seconds: float | None = None, **details: Unpack[MessageDetails]
+    ) -> Turn:
+        """Send a customer's message and wait for its completed turn."""
+        return await self._ask(Turn, requests.new_message(text, **details), seconds)
+
+    def stream_message(
+        self, text: str, *, seconds: float | None = None, **details: Unpack[MessageDetails]
+    ) -> AbstractAsyncContextManager[AsyncIterator[TurnEvent]]:
+        """Send a customer's message and hear what comes of it, event by event, TurnCompleted last.
+
+        A stream that breaks off goes on where it was. A turn that fails before the first TurnDelta
+        is tried again; behind one it is an error, as two texts must not be spliced.
+        """
+        message = requests.new_message(text, requests.ACCEPT_EVENTS, **details)
+        return self._opened(Following(message), seconds)
+
+    async def submit_message(
+        self, text: str, *, seconds: float | None = None, **details: Unpack[MessageDetails]
+    ) -> Turn:
+        """Send a customer's message without waiting for its turn, which usually runs still.
+
+        A server that cannot run a turn behind its answer gives it completed. See `wait_for_turn`.
+        """
+        message = requests.new_message(text, requests.RESPOND_ASYNC, **details)
+        return await self._ask(Turn, message, seconds)
+
+    async def read_turn(self, turn_id: str, *, seconds: float | None = None) -> Turn:
+        """Read a turn, whatever its status."""
+        return await self._ask(Turn, requests.turn(turn_id), seconds)
+
+    def follow_turn(
+        self, turn_id: str, *, last_event_id: int = 0, seconds: float | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[TurnEvent]]:
+        """Hear a turn's events behind one of them, by its `event_id`; there may be none left."""
+        return self._opened(Following(turn_id=turn_id, last_event_id=last_event_id), seconds)
+
+    async def wait_for_turn(self, turn_id: str, *, seconds: float | None = None) -> Turn:
+        """Wait until a turn is completed. Raises Problem where it fails."""
+        async with self.follow_turn(turn_id, seconds=seconds) as events:
+            async for _ in events:
+                pass
+        return await self.read_turn(turn_id, seconds=seconds)
+
+    async def start_conversation(
+        self, *, seconds: float | None = None, **details: Unpack[ConversationDetails]
+    ) -> Conversation:
+        """Start a conversation without a message; a message may as well start one itself."""
+        return await self._ask(Conversation, requests.new_conversation(**details), seconds)
+
+    async def read_conversation(
+        self, conversation_id: str, *, seconds: float | None = None
+    ) -> Conversation:
+        """Read a conversation without its messages."""
+        return await self._ask(Conversation, requests.conversation(conversation_id), seconds)
+
+    async def close_conversation(
+        self, conversation_id: str, *, seconds: float | None = None
+    ) -> Conversation:
+        """Close a conversation: it takes no more messages. Closing a closed one changes nothing."""
+        return await self._ask(Conversation, requests.closing(conversation_id), seconds)
+
+    async def list_conversations(
+        self, *, seconds: float | None = None, **query: Unpack[ConversationQuery]
+    ) -> Page[Conversation]:
+        """Read a page of conversations, by their start, newest first."""
+        return await self._ask(Page[Conversation], requests.conversations(**query), seconds)
+
+    async def list_messages(
+        self, conversation_id: str, *, seconds: float | None = None, **query: Unpack[MessageQuery]
+    ) -> Page[Reply | Message]:
+        """Read a page of a conversation's messages, oldest first."""
+        return await self._ask(
+            Page[Reply | Message], requests.messages(conversation_id, **query), seconds
+        )
+
+    def each_conversation(self, **query: Unpack[ConversationQuery]) -> AsyncIterator[Conversation]:
+        """Go through all conversations from `after` on, reading page by page."""
+        return self._each(Page[Conversation], requests.conversations(**query))
+
+    def each_message(
+        self, conversation_id: str, **query: Unpack[MessageQuery]
+    ) -> AsyncIterator[Reply | Message]:
+        """Go through all messages of a conversation from `after` on, reading page by page."""
+        return self._each(Page[Reply | Message], requests.messages(conversation_id, **query))
+
+    async def _each(self, page_of: type[Page[T]], request: Request) -> AsyncIterator[T]:
+        next_page: Request | None = request
+        while next_page is not None:
+            page = await self._ask(page_of, next_page)
+            for item in page.data:
+                yield item
+            next_page = next_page.behind(page.last_id) if page.has_more and page.last_id else None
+
+    async def _ask(self, model: type[M], request: Request, seconds: float | None = None) -> M:
+        """Ask until there is an answer, or an error that is final."""
+        tries = self._tries(seconds)
+        while True:
+            try:
+                return await self._try(model, request, tries)
+            except ClientError as error:
+                await self._pause(tries.pause_after(error))
+
+    async def _try(self, model: type[M], request: Request, tries: Tries) -> M:
+        async with self._sent(request, tries) as response:
+            body = await response.aread()
+        require_success(response.status_code, response.headers, body)
+        return read(model, body, response.status_code)
+
+    @asynccontextmanager
+    async def _opened(
+        self, following: Following, seconds: float | None
+    ) -> AsyncIterator[AsyncIterator[TurnEvent]]:
+        """Have the connection closed with the block, also where not all events were heard."""
+        async with aclosing(self._events(following, self._tries(seconds))) as events:
+            yield events
+
+    async def _events(self, following: Following, tries: Tries) -> AsyncGenerator[TurnEvent, None]:
+        """Hear a turn's events, over as many connections as it takes."""
+        while not following.ended:
+            try:
+                async with aclosing(self._heard(following, tries)) as events:
+                    async for event in events:
+                        tries.succeeded()
+                        yield event
+            except ClientError as error:
+                await self._pause(following.pause_after(error, tries))
+
+    async def _heard(self, following: Following, tries: Tries) -> AsyncGenerator[TurnEvent, None]:
+        """Hear the events of one connection. Raises ServerUnreachable where some are missing."""
+        async with self._sent(following.next_request, tries) as response:
+            if not response.is_success:
+                body = await response.aread()
+                require_success(response.status_code, response.headers, body)
+            following.begin(response.status_code, response.headers)
+            if following.ended:
+                return
+            async for said in httpx2.EventSource(response):
+                event = following.take(said)
+                if event is not None:
+                    yield event
+                if not following.ended:
+                    tries.require_time()
+        following.require_end()
+
+    @asynccontextmanager
+    async def _sent(self, request: Request, tries: Tries) -> AsyncIterator[httpx2.Response]:
+        """Send a request, and wait for the beginning of its answer."""
+        asked = request.within(tries.seconds_left)
+        token = self._token if isinstance(self._token, str | None) else await self._token()
+        with translated(self._address):
+            async with self._http.stream(
+                asked.method,
+                f"{self._address}{asked.path}",
+                params=asked.query,
+                content=written(asked.body),
+                headers=headers_of(asked.headers, token),
+                timeout=tries.patience,
+            ) as response:
+                yield response
+
+    def _tries(self, seconds: float | None) -> Tries:
+        return Tries(self._seconds if seconds is None else seconds, self._max_tries)
