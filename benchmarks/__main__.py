@@ -11,7 +11,18 @@ from typing import Final, NoReturn, Protocol
 
 import orjson
 
-from benchmarks import cold_start, commits, fallback, history, imports, machine, servers, turns
+from benchmarks import (
+    cold_start,
+    commits,
+    fallback,
+    history,
+    imports,
+    machine,
+    profile,
+    servers,
+    telemetry,
+    turns,
+)
 from benchmarks.children import BenchmarkError
 from benchmarks.options import Options
 
@@ -25,7 +36,9 @@ class Benchmark(Protocol):
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "turns": turns.run,
+    "telemetry": telemetry.run,
     "commits": commits.run,
+    "profile": profile.run,
     "fallback": fallback.run,
     "history": history.run,
     "imports": imports.run,

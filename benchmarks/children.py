@@ -141,10 +141,10 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def cpu_seconds(child: subprocess.Popen[bytes]) -> float | None:
-    """Give the processor time that a child has used so far, `None` where `/proc` does not tell."""
+def cpu_seconds(process_id: int) -> float | None:
+    """Give the processor time that a process has used, `None` where `/proc` does not tell."""
     try:
-        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -3,59 +3,39 @@
 import http
 import logging
 import re
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from unittest import mock
 
-import orjson
-
-from benchmarks import children, postgres
+from benchmarks import children, postgres, warm
 from benchmarks.children import BenchmarkError
+from benchmarks.deployed import Deployed, deploy
 from benchmarks.figures import Ratio, Spread, table
-from benchmarks.mock_model import REPLY
+from benchmarks.functions import (
+    Function,
+    account_of,
+    measured,
+    open_door,
+    reply_queue,
+    running_bedrock,
+)
 from benchmarks.options import Options
-from benchmarks.servers import PROSA, USUAL, Place, Server, mock_model
-from tests.aws import REGION, running_moto
-from tests.entrypoints.aws_lambda.gateway import JSON, Request, http_api_event
+from benchmarks.servers import PROSA, USUAL, Place, mock_model
+from embedded_aws.moto_server import running_moto
 from tests.lambda_runtime import FunctionError, LambdaFunction, lambda_function
 
 _STARTS: Final = 10
+_NOTHING_AROUND: Final = "-S"
+"""The interpreter's option that leaves out what is installed."""
 _AT_MOST_MB: Final = 130
 _PACKAGES_SHOWN: Final = 12
-_MESSAGE: Final = http_api_event(
-    Request(method="POST", path="/v1/messages", headers=JSON, body='{"text": "Where is my order?"}')
-)
-_SCHEDULED: Final = {"source": "aws.events", "detail-type": "Scheduled Event"}
-_PLACE: Final = "prosa.entrypoints.aws_lambda"
 _IMPORTED: Final = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\w+)", re.MULTILINE)
-_CONVERSED: Final = orjson.dumps(
-    {
-        "output": {"message": {"role": "assistant", "content": [{"text": REPLY}]}},
-        "stopReason": "end_turn",
-        "usage": {"inputTokens": 64, "outputTokens": 17, "totalTokens": 81},
-        "metrics": {"latencyMs": 1},
-    }
-)
 _ALL_DUE: Final = "update outbox set published_at = null, next_try_at = null, tries = 0"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
-    """What is started, and with what it is woken."""
-
-    name: str
-    module: str
-    event: object
-    server: Server = PROSA
-    also: Mapping[str, str] = field(default_factory=dict)
-    at_most: float | None = None
-    """How many times the floor's time it may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +43,7 @@ class Start:
     """One cold start."""
 
     ms: float
+    cpu_ms: float
     peak_mb: float
 
 
@@ -72,6 +53,7 @@ class Outcome:
 
     starts: dict[str, list[Start]]
     ratios: list[Ratio]
+    cpu_ratios: list[Ratio]
     imported_ms: dict[str, dict[str, float]]
 
     def show(self) -> str:
@@ -80,17 +62,19 @@ class Outcome:
             (
                 name,
                 Spread.of(one.ms for one in starts).show(),
+                Spread.of(one.cpu_ms for one in starts).show(),
                 Spread.of(one.peak_mb for one in starts).show(),
                 str(round(sum(self.imported_ms[name].values()))),
             )
             for name, starts in self.starts.items()
         ]
-        head = ("function", "ms to the first answer", "peak MB", "ms of imports")
+        head = ("function", "ms to the first answer", "ms of processor", "peak MB", "ms of imports")
         return "\n".join(
             [
-                "cold start, with cached bytecode",
+                "cold start, of what is deployed",
                 table(head, rows),
                 *(ratio.show() for ratio in self.ratios),
+                *(ratio.show() for ratio in self.cpu_ratios),
                 self._memory(),
                 *(_imports(name, found) for name, found in self.imported_ms.items()),
             ]
@@ -102,14 +86,12 @@ class Outcome:
         return f"most memory: {most:.0f} MB; wanted under {_AT_MOST_MB}: {verdict}"
 
 
-def run(options: Options) -> Iterator[tuple[str, Outcome]]:
-    """Start the functions in turn, each with a new process, on one Postgres and one model."""
+def run(options: Options) -> Iterator[tuple[str, object]]:
+    """Start the functions in turn, each with a new process; then time a warm one."""
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server tells of each request
     with (
         postgres.running(options.scratch) as cluster,
         mock_model(options.scratch, latency_ms=0) as model_url,
-        running_moto() as aws,
-        _bedrock() as bedrock,
     ):
         places = {
             server.name: Place(
@@ -120,119 +102,73 @@ def run(options: Options) -> Iterator[tuple[str, Outcome]]:
             for server in (USUAL, PROSA)
         }
         PROSA.prepare(places[PROSA.name])
-        functions = _functions(aws, bedrock)
-        starts: dict[str, list[Start]] = {one.name: [] for one in functions}
-        for number in range(_STARTS + 1):
-            for one in functions:
-                if one.server is PROSA:
-                    cluster.execute(f"cold_{PROSA.name}", _ALL_DUE)
-                start = _start(one, places[one.server.name])
-                if number:  # the first one fills the caches
-                    starts[one.name].append(start)
-        imported = {one.name: _imported(one, places[one.server.name]) for one in functions}
-    outcome = Outcome(starts=starts, ratios=_ratios(functions, starts), imported_ms=imported)
-    yield outcome.show(), outcome
-
-
-class _Converse(BaseHTTPRequestHandler):
-    """Answers as Bedrock's Converse does, the same each time."""
-
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet: a second one would wait 40 ms
-
-    def do_POST(self) -> None:
-        """Answer."""
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(http.HTTPStatus.OK)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(_CONVERSED)))
-        self.end_headers()
-        self.wfile.write(_CONVERSED)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        deployed = deploy(options.scratch)
+        with _functions(places[PROSA.name]) as functions:
+            starts: dict[str, list[Start]] = {one.name: [] for one in functions}
+            for number in range(_STARTS + 1):
+                for one in functions:
+                    if one.server is PROSA:
+                        cluster.execute(f"cold_{PROSA.name}", _ALL_DUE)
+                    start = _start(one, places[one.server.name], deployed)
+                    if number:  # the first one fills the caches
+                        starts[one.name].append(start)
+            imported = {
+                one.name: _imported(one, places[one.server.name], deployed) for one in functions
+            }
+        outcome = Outcome(
+            starts=starts,
+            ratios=_ratios(functions, starts),
+            cpu_ratios=_cpu_ratios(functions, starts),
+            imported_ms=imported,
+        )
+        yield outcome.show(), outcome
+        overhead = warm.measure(places[PROSA.name])
+        yield overhead.show(), overhead
 
 
 @contextmanager
-def _bedrock() -> Iterator[str]:
-    """Run a Bedrock within the block and give its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Converse) as server:
-        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def _functions(place: Place) -> Iterator[tuple[Function, ...]]:
+    """Lend the functions, and what they need of AWS."""
+    with running_moto() as aws, running_bedrock() as bedrock, open_door(place) as door:
+        account = account_of(aws, bedrock)
+        with mock.patch.dict("os.environ", account):
+            replies = reply_queue()
+        yield measured(account, replies, door)
 
 
-def _functions(aws: str, bedrock: str) -> tuple[Function, ...]:
-    account = {
-        "AWS_ACCESS_KEY_ID": "benchmark",
-        "AWS_SECRET_ACCESS_KEY": "benchmark",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL": aws,
-        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": bedrock,
-    }
-    relay = f"{_PLACE}.relay_outbox"
-    return (
-        Function(
-            name="floor: a turn by FastAPI, asyncpg, httpx",
-            module="benchmarks.floors.function",
-            event=_MESSAGE,
-            server=USUAL,
-        ),
-        Function(
-            name="http: a turn by Bedrock",
-            module=f"{_PLACE}.http",
-            event=_MESSAGE,
-            also={**account, "PROSA_MODELS": "bedrock:amazon.nova-lite-v1:0"},
-            at_most=2.0,
-        ),
-        Function(
-            name="http: a turn by OpenAI's SDK",
-            module=f"{_PLACE}.http",
-            event=_MESSAGE,
-            at_most=2.0,
-        ),
-        Function(name="relay, to the log", module=relay, event=_SCHEDULED, at_most=1.2),
-        Function(
-            name="relay, to EventBridge",
-            module=relay,
-            event=_SCHEDULED,
-            also={**account, "PROSA_EVENT_BUS": "eventbridge"},
-            at_most=1.2,
-        ),
-        Function(
-            name="recover, with Bedrock",
-            module=f"{_PLACE}.recover_turns",
-            event=_SCHEDULED,
-            also={**account, "PROSA_MODELS": "bedrock:amazon.nova-lite-v1:0"},
-        ),
-    )
-
-
-def _start(function: Function, place: Place) -> Start:
+def _start(function: Function, place: Place, deployed: Deployed) -> Start:
     """Start it once, and wake it."""
-    with lambda_function(function.module, _variables(function, place), place.scratch) as started:
+    event = function.event()
+    with _lambda_function(function, place, deployed) as started:
         begin = time.perf_counter()
-        started.start()
-        _require_answer(started, function.event)
+        started.start(_NOTHING_AROUND)
+        _require_answer(started, event)
         ms = 1000 * (time.perf_counter() - begin)
-        return Start(ms=ms, peak_mb=_peak_mb(started.process_id))
+        cpu_seconds = children.cpu_seconds(started.process_id)
+        cpu_ms = 1000 * (cpu_seconds or 0.0)
+        return Start(ms=ms, cpu_ms=cpu_ms, peak_mb=_peak_mb(started.process_id))
 
 
-def _imported(function: Function, place: Place) -> dict[str, float]:
+def _lambda_function(
+    function: Function, place: Place, deployed: Deployed
+) -> AbstractContextManager[LambdaFunction]:
+    path = deployed.prosa if function.server is PROSA else deployed.floor
+    compiled = {"PYTHONPYCACHEPREFIX": "", "PYTHONPATH": path}
+    settings = {**function.server.settings(place), **function.also, **compiled}
+    variables = children.environment(place.scratch, settings)
+    return lambda_function(function.module, variables, place.scratch, handler=function.handler)
+
+
+def _imported(function: Function, place: Place, deployed: Deployed) -> dict[str, float]:
     """Start it once more; give the milliseconds that each package's own modules took to load."""
-    with lambda_function(function.module, _variables(function, place), place.scratch) as started:
+    with _lambda_function(function, place, deployed) as started:
         before = len(started.log)
-        started.start("-X", "importtime")
-        _require_answer(started, function.event)
+        started.start(_NOTHING_AROUND, "-X", "importtime")
+        _require_answer(started, function.event())
         found: Counter[str] = Counter()
         for microseconds, package in _IMPORTED.findall(started.log[before:]):
             found[package] += int(microseconds)
     return {package: us / 1000 for package, us in found.most_common()}
-
-
-def _variables(function: Function, place: Place) -> dict[str, str]:
-    settings = {**function.server.settings(place), **function.also}
-    return children.environment(place.scratch, settings)
 
 
 def _require_answer(started: LambdaFunction, event: object) -> None:
@@ -240,8 +176,15 @@ def _require_answer(started: LambdaFunction, event: object) -> None:
         returned = started.invoke(event)
     except (FunctionError, AssertionError) as error:
         raise BenchmarkError(f"{error}\n{started.log[-2000:]}") from error
-    if returned.get("statusCode", 200) != http.HTTPStatus.OK or returned.get("failed"):
+    if not _is_good(returned or {}):
         raise BenchmarkError(f"no good answer: {returned}\n{started.log[-2000:]}")
+
+
+def _is_good(returned: dict[str, Any]) -> bool:
+    answered = returned.get("statusCode", http.HTTPStatus.OK) == http.HTTPStatus.OK
+    consumed = returned.get("consumed", True) and not returned.get("batchItemFailures")
+    relayed = "published" not in returned or not returned["failed"]
+    return answered and consumed and relayed
 
 
 def _peak_mb(process_id: int) -> float:
@@ -254,11 +197,21 @@ def _peak_mb(process_id: int) -> float:
     return int(held[1]) / 1024 if held else 0.0
 
 
-def _ratios(functions: tuple[Function, ...], starts: dict[str, list[Start]]) -> list[Ratio]:
+def _ratios(functions: Sequence[Function], starts: dict[str, list[Start]]) -> list[Ratio]:
     floor, *others = ([one.ms for one in starts[function.name]] for function in functions)
     return [
         Ratio.of(f"{function.name} / floor", found, floor, at_most=function.at_most)
         for function, found in zip(functions[1:], others, strict=True)
+    ]
+
+
+def _cpu_ratios(functions: Sequence[Function], starts: dict[str, list[Start]]) -> list[Ratio]:
+    """Compare processor times: no bound, but steadier where others use the machine."""
+    floor, *others = ([one.cpu_ms for one in starts[function.name]] for function in functions)
+    return [
+        Ratio.of(f"processor: {function.name} / floor", found, floor)
+        for function, found in zip(functions[1:], others, strict=True)
+        if min(floor) > 0
     ]
 
 

@@ -112,9 +112,9 @@ def _places(
 def _round(scenario: Scenario, server: Server, place: Place, options: Options) -> Round:
     """Start one server, alone, load it and stop it."""
     with server.running(place) as running:
-        before = children.cpu_seconds(running.child)
+        before = children.cpu_seconds(running.child.pid)
         found = load(scenario, running, options)
-        after = children.cpu_seconds(running.child)
+        after = children.cpu_seconds(running.child.pid)
     used = None if before is None or after is None else after - before
     return Round(load=found, cpu_us_per_turn=used and 1e6 * used / found.turns_with_warm_up)
 

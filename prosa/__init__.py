@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         EventBusError,
         PublishedEvent,
         RefusedEvent,
+        TryAgain,
     )
     from prosa.application.ports.expired_turns import (
         ExpiredTurn,
@@ -139,6 +140,7 @@ if TYPE_CHECKING:
     )
     from prosa.bootstrap import App, bootstrap
     from prosa.bootstrap.parts import Chore, Probe
+    from prosa.bootstrap.secrets import read_settings
     from prosa.bootstrap.storage import Migration, migrate
     from prosa.domain.caller import Caller
     from prosa.domain.content import (
@@ -364,6 +366,7 @@ __all__ = [
     "TokenUsage",
     "ToolCall",
     "ToolResult",
+    "TryAgain",
     "Turn",
     "TurnError",
     "TurnFailed",
@@ -383,6 +386,7 @@ __all__ = [
     "VersionConflict",
     "bootstrap",
     "migrate",
+    "read_settings",
 ]
 
 _NAMES = {
@@ -402,6 +406,7 @@ _NAMES = {
         "EventBusError",
         "PublishedEvent",
         "RefusedEvent",
+        "TryAgain",
     ),
     "prosa.application.ports.expired_turns": ("ExpiredTurn", "ExpiredTurns"),
     "prosa.application.ports.guardrail": ("Guardrail", "GuardrailError", "Passage"),
@@ -467,6 +472,7 @@ _NAMES = {
     "prosa.application.turn_policy": ("TurnPolicy",),
     "prosa.bootstrap": ("App", "bootstrap"),
     "prosa.bootstrap.parts": ("Chore", "Probe"),
+    "prosa.bootstrap.secrets": ("read_settings",),
     "prosa.bootstrap.storage": ("Migration", "migrate"),
     "prosa.domain.caller": ("Caller",),
     "prosa.domain.content": ("Part", "Text", "ToolCall", "ToolResult"),

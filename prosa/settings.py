@@ -1,15 +1,19 @@
 """Every configurable value, frozen, read once at the edge: environment, `.env`, or keywords.
 
 A keyword of `Settings(...)` wins over the environment, which wins over `.env`. An unknown name or a
-bad value is a ConfigurationError with one sentence that never repeats a secret.
+bad value is a ConfigurationError with one sentence that never repeats a secret. In the place of any
+value a reference may stand, `secretsmanager:NAME`, `secretsmanager:NAME#KEY` or `ssm:NAME`:
+`prosa.read_settings` reads what it leads to, but for those in READ_AGAIN, which are read whenever
+they are used.
 """
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -19,6 +23,9 @@ from pydantic import (
     FilePath,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -43,8 +50,17 @@ EVENT_BUSES = ("log", "eventbridge")
 _MODELS_OF = {"bedrock": "amazon.nova-lite-v1:0", "openai": "gpt-4o-mini"}
 """A model of each adapter that has many."""
 
-_SECRET = frozenset({"database_url", "openai_base_url", "openai_api_key", "OPENAI_API_KEY"})
+READ_AGAIN = frozenset({"database_password", "openai_api_key", "OPENAI_API_KEY"})
+"""Settings that are secrets by themselves: what they refer to is read again while it is used.
+
+What any other setting refers to is read once, at the start.
+"""
+
+_SECRET = READ_AGAIN | {"database_url", "openai_base_url"}
 """Settings whose value no message repeats: URLs may hold a password."""
+
+_REFERENCES = ("secretsmanager:", "ssm:", "rds:")
+"""How a reference begins."""
 
 _ALLOWED = {
     "bool_parsing": "allowed are true and false",
@@ -57,6 +73,14 @@ _ALLOWED = {
 
 _KUBERNETES = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
 """What Kubernetes sets, behind our prefix, beside any service whose name begins with `prosa`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referred:
+    """What a reference leads to, for the setting that holds it. No message repeats the text."""
+
+    reference: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +131,11 @@ def _event_bus(value: object) -> object:
         raise ValueError(f"names {kind!r}{_meant(kind, EVENT_BUSES)}: {_one_of(EVENT_BUSES)}")
     if colon and (kind != "eventbridge" or not name):
         raise ValueError(f"is {value!r}; write log, eventbridge or eventbridge:NAME")
+    if name.startswith("arn:"):
+        raise ValueError(
+            "names a bus by its ARN; write the name of one in this account, and where events are "
+            "for another account have a rule there that sends them on"
+        )
     return value
 
 
@@ -201,6 +230,10 @@ class Settings(BaseSettings):
         default=f"{SQLITE}:///prosa.db", repr=False
     )
 
+    database_password: SecretStr | None = None
+    """Postgres's, in the place of one in the URL. What it refers to is read for each new
+    connection, so that a rotated one needs no restart; `rds:USER@HOST:PORT` logs in by IAM."""
+
     models: Annotated[tuple[ModelName, ...], BeforeValidator(_models), Field(min_length=1)] = (
         ModelName(adapter="local"),
     )
@@ -231,8 +264,8 @@ class Settings(BaseSettings):
     account's default bus, `eventbridge:NAME` on another."""
 
     turn_runner: Annotated[str, BeforeValidator(_turn_runner)] = "inline"
-    """Where turns of the HTTP API run, and those that are recovered: `inline` in the process that
-    accepts them, `step_functions:ARN` in a state machine, whose functions have these settings."""
+    """Where turns run: `inline` in the process that accepts them, be it for HTTP or for a queue,
+    `step_functions:ARN` in a state machine, whose functions have these settings."""
 
     inbound_queue: Annotated[str | None, BeforeValidator(_queue_url)] = None
     """An SQS FIFO queue to which channels push customers' messages: `prosa consume` takes them."""
@@ -285,16 +318,24 @@ class Settings(BaseSettings):
         "INFO"
     )
 
+    log_format: Literal["text", "json"] = Field(
+        default_factory=lambda known: "text" if known["environment"] == "development" else "json"
+    )
+    """`text` is for people, `json` for what gathers logs; by default text in development."""
+
+    telemetry_content: Literal["none", "redacted", "full"] = "none"
+    """What was said, in traces: nothing, without addresses and digits, or all of it."""
+
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - what pydantic makes of them
         """Read what is not given from the environment and `.env`. Raises ConfigurationError."""
         try:
-            super().__init__(**values)
+            with _reading_file():
+                super().__init__(**values)
         except ValidationError as error:
             # The cause is left out: it may show what was put in.
             raise ConfigurationError(_sentence(error.errors()[0])) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError("cannot read .env: it should be a text in UTF-8") from error
         _require_issuer(self)
+        _require_use_of_password(self)
         _require_fit_for_environment(self)
 
     @classmethod
@@ -314,6 +355,37 @@ class Settings(BaseSettings):
             if isinstance(source, (EnvSettingsSource, DotEnvSettingsSource)):
                 _refuse_unknown_variables(source.env_vars)
         return init_settings, env_settings, dotenv_settings
+
+    @classmethod
+    def references(cls, **values: object) -> Mapping[str, str]:
+        """Find the references that are to be read before settings can be made of these values.
+
+        They come by the names of their settings. Raises ConfigurationError.
+        """
+        with _reading_file():
+            written = DotEnvSettingsSource(cls)() | EnvSettingsSource(cls)() | values
+        return {
+            name: text
+            for name in cls.model_fields
+            if name not in READ_AGAIN and is_reference(text := written.get(name))
+        }
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _follow(
+        cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> object:
+        """Take what a reference leads to for the value, and refuse one that was not read."""
+        if not isinstance(value, Referred):
+            if is_reference(value) and info.field_name not in READ_AGAIN:
+                raise ValueError(f"refers to {value}: prosa.read_settings makes such settings")
+            return validate(value)
+        try:
+            return validate(value.text)
+        except ValueError:
+            wrong = f"refers to {value.reference}, and what is there is no value for it"
+        # Outside, so that nothing quotes what was put in.
+        raise ValueError(wrong)
 
     @property
     def uses_sqlite(self) -> bool:
@@ -341,6 +413,26 @@ class Settings(BaseSettings):
         return f"Postgres at {host or 'localhost'}, database {url.path.removeprefix('/')}"
 
 
+def is_reference(value: object) -> TypeGuard[str]:
+    """Whether a setting's value refers to one that is kept elsewhere."""
+    return isinstance(value, str) and value.startswith(_REFERENCES)
+
+
+@contextmanager
+def _reading_file() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("cannot read .env: it should be a text in UTF-8") from error
+
+
+def _require_use_of_password(settings: Settings) -> None:
+    if settings.database_password is not None and settings.uses_sqlite:
+        raise ConfigurationError(
+            "PROSA_DATABASE_PASSWORD is set, but PROSA_DATABASE_URL names a SQLite file"
+        )
+
+
 def _require_issuer(settings: Settings) -> None:
     needed = {
         "PROSA_JWT_ISSUER": settings.jwt_issuer,
@@ -356,8 +448,8 @@ def _require_fit_for_environment(settings: Settings) -> None:
         return
     if settings.auth == "jwt" and not settings.key_set_url.startswith("https://"):
         raise ConfigurationError(
-            f"keys come from {settings.key_set_url}: PROSA_ENVIRONMENT={settings.environment} "
-            "needs an https:// address in PROSA_JWKS_URL, or in PROSA_JWT_ISSUER"
+            f"PROSA_ENVIRONMENT={settings.environment} needs an https:// address of the issuer's "
+            "keys in PROSA_JWKS_URL, or in PROSA_JWT_ISSUER"
         )
     if any(name.adapter == "scripted" for name in settings.models):
         raise ConfigurationError(
@@ -371,9 +463,9 @@ def _require_fit_for_environment(settings: Settings) -> None:
         )
 
 
-def _variable(field: str) -> str:
-    """Name the environment variable of a field."""
-    return "OPENAI_API_KEY" if field == "openai_api_key" else PREFIX + field.upper()
+def variable(setting: str) -> str:
+    """Name the environment variable of a setting."""
+    return "OPENAI_API_KEY" if setting == "openai_api_key" else PREFIX + setting.upper()
 
 
 def _refuse_unknown_keywords(keywords: Mapping[str, object]) -> None:
@@ -385,16 +477,16 @@ def _refuse_unknown_keywords(keywords: Mapping[str, object]) -> None:
 
 
 def _refuse_unknown_variables(variables: Mapping[str, str | None]) -> None:
-    fields = [field.upper() for field in Settings.model_fields]
-    known = {_variable(field) for field in Settings.model_fields}
-    for variable, value in variables.items():
-        name = variable.upper()
+    fields = [name.upper() for name in Settings.model_fields]
+    known = {variable(name) for name in Settings.model_fields}
+    for written, value in variables.items():
+        name = written.upper()
         if not name.startswith(PREFIX) or name in known:
             continue
         bare = name.removeprefix(PREFIX)
         if not _is_from_kubernetes(bare, value or ""):
             meant = _closest(bare, fields)
-            guess = f" (did you mean {_variable(meant.lower())}?)" if meant else ""
+            guess = f" (did you mean {variable(meant.lower())}?)" if meant else ""
             raise ConfigurationError(f"There is no setting {name}{guess}")
 
 
@@ -404,11 +496,11 @@ def _is_from_kubernetes(name: str, value: str) -> bool:
 
 def _sentence(error: ErrorDetails) -> str:
     """Say which setting is wrong, what was put in (if it is no secret), and what is allowed."""
-    field = str(error["loc"][0])
-    name = field if field == "OPENAI_API_KEY" else _variable(field)
+    setting = str(error["loc"][0])
+    name = setting if setting == "OPENAI_API_KEY" else variable(setting)
     if error["type"] == "value_error":
         return f"{name} {error['ctx']['error']}"
-    wrong = "has a wrong value" if field in _SECRET else f"is {str(error['input'])!r}"
+    wrong = "has a wrong value" if setting in _SECRET else f"is {str(error['input'])!r}"
     allowed = _ALLOWED.get(error["type"], error["msg"].replace("Input should", "it should"))
     return f"{name} {wrong}: {allowed}"
 

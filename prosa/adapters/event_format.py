@@ -5,6 +5,8 @@ in an event is described in event_schemas.py, for whoever reads it. Source:
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 """
 
+import re
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +25,15 @@ BREAKER_MOVED = "language_model.breaker.moved.v1"
 REPLY_READY = "conversation.reply.ready.v1"
 SCHEMA = "urn:prosa:event:"
 """What the name of a schema begins with; the event's type follows. A name, and no address."""
+
+TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""The trace (W3C Trace Context) to which what is written now belongs, where one is kept.
+
+https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md
+"""
+
+_KEPT_TRACE = re.compile(r'"traceparent": ?"([0-9a-f-]{53}[0-9a-f][13579bdf])"')
+"""The last bit says whether the trace is kept."""
 
 _TYPES: dict[type[events.Event], str] = {
     events.ConversationStarted: "conversation.started.v1",
@@ -52,6 +63,7 @@ def envelope_of(event: events.Event) -> str:
             "datacontenttype": "application/json",
             "dataschema": f"{SCHEMA}{kind}",
             "tenantid": event.tenant_id,
+            **_trace(),
             **_links_of(event),
             "data": {
                 "conversation_id": event.conversation_id,
@@ -60,6 +72,11 @@ def envelope_of(event: events.Event) -> str:
             },
         }
     ).decode()
+
+
+def _trace() -> dict[str, str]:
+    traceparent = TRACEPARENT.get()
+    return {} if traceparent is None else {"traceparent": traceparent}
 
 
 def _links_of(event: events.Event) -> dict[str, str]:
@@ -152,6 +169,7 @@ def reply_ready_event(reply: OutgoingReply) -> str:
         "datacontenttype": "application/json",
         "dataschema": f"{SCHEMA}{REPLY_READY}",
         "tenantid": reply.tenant_id,
+        **_trace(),
         "correlationid": reply.turn_id,
         "causationid": reply.message_id,
         "data": {
@@ -166,6 +184,15 @@ def reply_ready_event(reply: OutgoingReply) -> str:
         },
     }
     return orjson.dumps(envelope).decode()
+
+
+def traceparent_in(envelope: str) -> str | None:
+    """Find an envelope's traceparent without reading the rest, where its trace is kept.
+
+    Within a JSON string the quotes would be escaped, so nobody's words are taken for it.
+    """
+    found = _KEPT_TRACE.search(envelope)
+    return found and found[1]
 
 
 def _written(moment: datetime) -> str:

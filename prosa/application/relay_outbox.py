@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from prosa.application.ports.event_bus import EventBus, EventBusError, RefusedEvent
+from prosa.application.ports.event_bus import EventBus, EventBusError, RefusedEvent, TryAgain
 from prosa.application.ports.outbox import FailedEntry, Outbox, OutboxEntry
 from prosa.domain.identifiers import Clock, EventId
 
@@ -96,16 +96,8 @@ class RelayOutbox:
         try:
             return await self._event_bus.publish([entry.event for entry in entries])
         except EventBusError as error:
-            now = self._clock()
-            given_back = [
-                FailedEntry(
-                    refused=RefusedEvent(id=entry.event.id, reason=str(error)),
-                    tries=entry.tries,
-                    try_again_at=now,
-                )
-                for entry in entries
-            ]
-            await self._outbox.settle(published=(), failed=given_back, now=now)
+            given_back = [self._put_off(entry, _not_tried(entry, error)) for entry in entries]
+            await self._outbox.settle(published=(), failed=given_back, now=self._clock())
             raise
 
     def _put_off(self, entry: OutboxEntry, refused: RefusedEvent) -> FailedEntry:
@@ -114,8 +106,10 @@ class RelayOutbox:
         Of each pause one half is left to chance, so that what failed together is not tried
         together; the other half is certain, and so is how long all the tries take.
         """
+        if refused.try_again is TryAgain.AT_ONCE:
+            return FailedEntry(refused=refused, tries=entry.tries, try_again_at=self._clock())
         tries = entry.tries + 1
-        if tries >= TRIES:
+        if refused.try_again is TryAgain.NEVER or tries >= TRIES:
             return FailedEntry(refused=refused, tries=tries, try_again_at=None)
         longest = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
         pause = timedelta(seconds=longest * (1 + self._random()) / 2)
@@ -134,6 +128,10 @@ class RelayOutbox:
         return Relayed(
             published=len(published), failed=len(failed) - len(parked), parked=len(parked)
         )
+
+
+def _not_tried(entry: OutboxEntry, error: EventBusError) -> RefusedEvent:
+    return RefusedEvent(id=entry.event.id, reason=str(error), try_again=TryAgain.AT_ONCE)
 
 
 def _size(entry: OutboxEntry) -> int:

@@ -268,6 +268,7 @@ class TakeTurn:
         )
         return ModelRequest(
             tenant_id=attempt.tenant_id,
+            turn_id=attempt.turn_id,
             instructions=instructions,
             utterances=window.utterances,
             deadline=attempt.models_deadline,

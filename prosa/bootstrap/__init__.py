@@ -31,13 +31,17 @@ from prosa.bootstrap.identity import open_authenticator
 from prosa.bootstrap.models import ModelChain, breaker_probe, degrading, open_chain
 from prosa.bootstrap.moments import now
 from prosa.bootstrap.parts import Chore, Probe
+from prosa.bootstrap.probes import probes_of_aws
 from prosa.bootstrap.queues import open_reply_outlet, open_turn_runner
+from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import open_database, require_ready
+from prosa.bootstrap.telemetry import Around, open_telemetry
 from prosa.bootstrap.texts import load_guardrail, load_intent_classifier, load_intents, load_prompts
 from prosa.domain.identifiers import TenantId, time_ordered
 from prosa.settings import Settings
 
 if TYPE_CHECKING:
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
     from prosa.adapters.resilience.circuit_breaker import BreakerView
     from prosa.adapters.sql.database import Database
 
@@ -75,27 +79,39 @@ class App:
     """Is set when events were stored: whoever relays them clears it."""
     chores: tuple[Chore, ...]
     """What `prosa serve` does beside answering. Who opens an app does none of it by that alone."""
+    telemetry: "Telemetry | None"
+    """What makes spans and counts; None where nobody has asked for it."""
 
 
 @asynccontextmanager
 async def bootstrap(
-    settings: Settings | None = None, *, model: LanguageModel | None = None
+    settings: Settings | None = None,
+    *,
+    model: LanguageModel | None = None,
+    event_bus: EventBus | None = None,
+    telemetry: "Telemetry | None" = None,
 ) -> AsyncIterator[App]:
     """Build the application, and close within it what was opened.
 
-    Without `settings` they are read from the environment; `model` takes the place of PROSA_MODELS
-    and stays open, and has retry and breaker around it, too. An embedded SQLite file is made and
-    migrated; any other database has to be migrated already, but may be away and come back. Raises
-    ConfigurationError, StorageUnavailable.
+    Without `settings` they are read by `read_settings`. What is given stays open: `model` takes the
+    place of PROSA_MODELS, and has retry and breaker around it, too; `event_bus` takes that of
+    PROSA_EVENT_BUS, and `telemetry` that of what OTEL_… variables ask for. An embedded SQLite file
+    is made and migrated; any other database has to be migrated already, but may be away and come
+    back. Raises ConfigurationError, StorageUnavailable.
     """
-    settings = settings or Settings()
+    if settings is None:
+        settings = await asyncio.to_thread(read_settings)
     async with AsyncExitStack() as stack:
+        around = await stack.enter_async_context(open_telemetry(settings, telemetry))
         prompts = await load_prompts(settings)
         database = await stack.enter_async_context(open_database(settings))
         await require_ready(settings, database)
-        event_bus = await stack.enter_async_context(open_event_bus(settings))
-        relay = relay_of(database, event_bus)
-        chain = await stack.enter_async_context(open_chain(settings, model, relay.event_bus))
+        if event_bus is None:
+            event_bus = await stack.enter_async_context(open_event_bus(settings))
+        relay = relay_of(database, event_bus, around)
+        chain = await stack.enter_async_context(
+            open_chain(settings, model, relay.event_bus, around)
+        )
         authenticator = await stack.enter_async_context(open_authenticator(settings))
         turn_runner = await stack.enter_async_context(open_turn_runner(settings))
         reply_outlet = await stack.enter_async_context(open_reply_outlet(settings))
@@ -105,9 +121,13 @@ async def bootstrap(
             relay,
             database,
             prompts,
+            around=around,
             authenticator=authenticator,
             turn_runner=turn_runner,
-            reply_outlet=reply_outlet,
+            reply_outlet=around.reply_outlet(reply_outlet),
+            aws_probes=probes_of_aws(
+                settings, turn_runner=turn_runner, event_bus=event_bus, reply_outlet=reply_outlet
+            ),
         )
 
 
@@ -118,9 +138,11 @@ def _wired(
     database: "Database",
     prompts: PromptCatalog,
     *,
+    around: Around,
     authenticator: Authenticator,
     turn_runner: TurnRunner | None,
     reply_outlet: ReplyOutlet | None,
+    aws_probes: tuple[Probe, ...],
 ) -> App:
     from prosa.adapters.files.canned_replies import load_canned_replies
     from prosa.adapters.sql.attempt_store import SqlAttemptStore
@@ -129,15 +151,16 @@ def _wired(
     from prosa.adapters.sql.expired_turns import SqlExpiredTurns
     from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 
-    def units_of_work(tenant_id: TenantId) -> SqlUnitOfWork:
+    def unit_of_work(tenant_id: TenantId) -> SqlUnitOfWork:
         return SqlUnitOfWork(database, tenant_id, on_events=relay.chore.doorbell.set)
 
+    units_of_work = around.units_of_work(unit_of_work)
     new_hex = time_ordered(now)
     reader = SqlConversationReader(database)
-    guardrail = load_guardrail()
+    guardrail = around.guardrail(load_guardrail())
     canned_replies = load_canned_replies(settings.locale)
     policy = TurnPolicy(deadline_seconds=settings.deadline_seconds)
-    accept = AcceptTurn(
+    accept = around.accept_turn(AcceptTurn)(
         units_of_work=units_of_work,
         reader=reader,
         guardrail=guardrail,
@@ -146,7 +169,7 @@ def _wired(
         clock=now,
         new_hex=new_hex,
     )
-    take_turn = TakeTurn(
+    take_turn = around.take_turn(TakeTurn)(
         accept=accept,
         units_of_work=units_of_work,
         reader=reader,
@@ -172,7 +195,7 @@ def _wired(
         if reply_outlet
         else None
     )
-    recover_turns = RecoverTurns(
+    recover_turns = around.recover_turns(RecoverTurns)(
         expired_turns=SqlExpiredTurns(database),
         take_turn=take_turn,
         clock=now,
@@ -195,7 +218,11 @@ def _wired(
         conversations=reader,
         model=chain.model,
         breakers=lambda: tuple(breaker.view() for breaker in chain.breakers),
-        probes=(Probe(name="database", check=database.check), *map(breaker_probe, chain.breakers)),
+        probes=(
+            Probe(name="database", check=database.check),
+            *aws_probes,
+            *map(breaker_probe, chain.breakers),
+        ),
         recover_turns=recover_turns,
         relay_outbox=relay.relay_outbox,
         outbox=relay.outbox,
@@ -203,6 +230,7 @@ def _wired(
         deliver_reply=deliver_reply,
         events_stored=relay.chore.doorbell,
         chores=(relay.chore, _recovering(recover_turns)),
+        telemetry=around.telemetry,
     )
 
 

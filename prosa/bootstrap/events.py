@@ -16,9 +16,11 @@ from prosa.bootstrap.moments import now
 from prosa.bootstrap.packages import required_packages
 from prosa.bootstrap.parts import Chore
 from prosa.bootstrap.storage import open_database, require_ready
+from prosa.bootstrap.telemetry import Around, open_telemetry
 from prosa.settings import Settings
 
 if TYPE_CHECKING:
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
     from prosa.adapters.sql.database import Database
 
 RELAY_SECONDS = 5.0
@@ -33,6 +35,7 @@ class EventRelay:
     event_bus: EventBus
     relay_outbox: RelayOutbox
     chore: Chore
+    telemetry: "Telemetry | None" = None
 
 
 @asynccontextmanager
@@ -41,23 +44,34 @@ async def open_relay(settings: Settings) -> AsyncIterator[EventRelay]:
 
     Raises ConfigurationError and StorageUnavailable, as `bootstrap` does.
     """
-    async with open_database(settings) as database, open_event_bus(settings) as event_bus:
+    async with (
+        open_telemetry(settings) as around,
+        open_database(settings) as database,
+        open_event_bus(settings) as event_bus,
+    ):
         await require_ready(settings, database)
-        yield relay_of(database, event_bus)
+        yield relay_of(database, event_bus, around)
 
 
-def relay_of(database: "Database", event_bus: EventBus) -> EventRelay:
+def relay_of(database: "Database", event_bus: EventBus, around: Around) -> EventRelay:
     """Put together what relays the events of a database."""
     from prosa.adapters.sql.outbox import SqlOutbox
 
-    outbox = SqlOutbox(database)
+    outbox = around.outbox(SqlOutbox(database))
+    event_bus = around.event_bus(event_bus)
     relay_outbox = RelayOutbox(outbox=outbox, event_bus=event_bus, clock=now, random=random.random)
 
     async def relay() -> bool:
         return (await relay_outbox.relay_batch()).taken > 0
 
     chore = Chore(name="relaying events", work=relay, every_seconds=RELAY_SECONDS, at_end=True)
-    return EventRelay(outbox=outbox, event_bus=event_bus, relay_outbox=relay_outbox, chore=chore)
+    return EventRelay(
+        outbox=outbox,
+        event_bus=event_bus,
+        relay_outbox=relay_outbox,
+        chore=chore,
+        telemetry=around.telemetry,
+    )
 
 
 @asynccontextmanager

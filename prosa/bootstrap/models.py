@@ -15,6 +15,7 @@ from prosa.bootstrap.moments import now
 from prosa.bootstrap.packages import required_packages
 from prosa.bootstrap.parts import Probe
 from prosa.bootstrap.secrets import reading
+from prosa.bootstrap.telemetry import Around
 from prosa.domain.errors import ConfigurationError
 from prosa.domain.identifiers import time_ordered
 from prosa.domain.reply import CannedReplies
@@ -42,6 +43,9 @@ OPENAI_CONTEXT_TOKENS = {
 
 CAUTIOUS_CONTEXT_TOKENS = 4_096
 """For any other name: what Ollama gives a model that is not told otherwise."""
+
+LOCAL_CONTEXT_TOKENS = 2_048
+"""What a conversation with the model in this process may have: memory is taken for all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,7 @@ async def open_model(settings: Settings, name: ModelName) -> AsyncIterator[Langu
             ):
                 yield openai
         case "local":
-            async with aclosing(_local(settings)) as local:
+            async with aclosing(local_model(settings)) as local:
                 await local.open()
                 yield local
         case _:
@@ -84,7 +88,7 @@ async def open_model(settings: Settings, name: ModelName) -> AsyncIterator[Langu
 
 @asynccontextmanager
 async def open_chain(
-    settings: Settings, model: LanguageModel | None, event_bus: EventBus
+    settings: Settings, model: LanguageModel | None, event_bus: EventBus, around: Around
 ) -> AsyncIterator[ModelChain]:
     """Open the configured models, or take `model`, and tell the bus when a breaker moves."""
     with _resilience_packages():
@@ -94,10 +98,12 @@ async def open_chain(
         models = (model,) if model else await stack.enter_async_context(open_models(settings))
         announcer = BreakerAnnouncer(event_bus, time_ordered(now))
         await stack.enter_async_context(aclosing(announcer))
-        yield _chain_of(models, settings, announcer)
+        yield _chain_of(models, settings, announcer, around)
 
 
-def _chain_of(models: Sequence[LanguageModel], settings: Settings, on_move: "OnMove") -> ModelChain:
+def _chain_of(
+    models: Sequence[LanguageModel], settings: Settings, on_move: "OnMove", around: Around
+) -> ModelChain:
     """Make one model of several: each with retry and breaker, and all with fallback."""
     with _resilience_packages():
         from prosa.adapters.resilience.circuit_breaker import CircuitBreaker
@@ -114,17 +120,19 @@ def _chain_of(models: Sequence[LanguageModel], settings: Settings, on_move: "OnM
             failures=settings.breaker_failures,
             rest_seconds=settings.breaker_rest_seconds,
             clock=now,
-            on_move=on_move,
+            on_move=around.on_move(on_move),
         )
         for model in models
     )
     retries = RetryBudget()
     broken = [
-        CircuitBrokenLanguageModel(model, breaker, clock=now)
+        CircuitBrokenLanguageModel(around.language_model(model), breaker, clock=now)
         for model, breaker in zip(models, breakers, strict=True)
     ]
-    retrying = [RetryingLanguageModel(model, retries, clock=now) for model in broken]
-    return ModelChain(model=FallbackLanguageModel(retrying, clock=now), breakers=breakers)
+    links = [around.link(RetryingLanguageModel(model, retries, clock=now)) for model in broken]
+    around.breakers(breakers)
+    chain = around.chain(FallbackLanguageModel(links, clock=now))
+    return ModelChain(model=chain, breakers=breakers)
 
 
 def degrading(
@@ -179,7 +187,7 @@ def _openai(settings: Settings, name: ModelName, api_key: Secret | None) -> "Ope
         model=name.model,
         context_tokens=_openai_context_tokens(name.model),
         clock=now,
-        api_key=api_key.read if api_key else None,
+        api_key=api_key,
         base_url=settings.openai_base_url,
     )
 
@@ -189,7 +197,10 @@ def _openai_context_tokens(model: str) -> int:
     return next(fitting, CAUTIOUS_CONTEXT_TOKENS)
 
 
-def _local(settings: Settings) -> "LlamaCppLanguageModel":
+def local_model(
+    settings: Settings, *, context_tokens: int = LOCAL_CONTEXT_TOKENS
+) -> "LlamaCppLanguageModel":
+    """Make the model in this process, not loaded yet. Raises ConfigurationError."""
     with required_packages("PROSA_MODELS names local", extra="local"):
         from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
         from prosa.adapters.llama_cpp.weights import demonstration_weights
@@ -203,7 +214,9 @@ def _local(settings: Settings) -> "LlamaCppLanguageModel":
     # One core stays free: llama.cpp's threads wait for each other, and where one of them has to
     # share its core with the server, all of them are slow.
     threads = max(1, (os.cpu_count() or 1) - 1)
-    return LlamaCppLanguageModel(model_path=model_path, clock=now, threads=threads)
+    return LlamaCppLanguageModel(
+        model_path=model_path, clock=now, context_tokens=context_tokens, threads=threads
+    )
 
 
 def _scripted() -> LanguageModel:

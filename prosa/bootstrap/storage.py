@@ -4,13 +4,15 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from prosa.application.ports.secret_store import Secret
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.bootstrap.packages import required_packages
+from prosa.bootstrap.secrets import reading
 from prosa.domain.errors import ConfigurationError
 from prosa.settings import Settings
 
@@ -29,14 +31,22 @@ class Migration:
 
 
 async def migrate(settings: Settings) -> Migration:
-    """Bring the database to this version. Raises ConfigurationError, StorageUnavailable."""
+    """Bring the database to this version; one of a newer version stays as it is.
+
+    Raises ConfigurationError, StorageUnavailable.
+    """
     with _database_packages(settings):
         from prosa.adapters.sql import migrations
+        from prosa.adapters.sql.database import is_newer
 
     async with open_database(settings) as database:
         with naming_database(settings):
             before = await database.revision()
-            await migrations.migrate(settings.database_url)
+            if is_newer(before):
+                await database.check()
+                return Migration(before=before, after=before)
+            async with _password(settings) as password:
+                await migrations.migrate(settings.database_url, password=password)
             return Migration(before=before, after=await database.revision())
 
 
@@ -47,7 +57,9 @@ async def require_ready(settings: Settings, database: "Database") -> None:
     """
     try:
         with naming_database(settings):
-            await database.check()
+            newer = await database.check()
+        if newer:
+            logger.warning("%s: %s", settings.database_place, newer)
     except ConfigurationError:
         if not settings.uses_sqlite:
             raise
@@ -76,11 +88,16 @@ async def open_database(settings: Settings) -> AsyncIterator["Database"]:
 
         # Otherwise the driver would be missed at the first connection only.
         import_module("aiosqlite" if settings.uses_sqlite else "asyncpg")
-    database = Database(settings.database_url)
-    try:
-        yield database
-    finally:
-        await database.close()
+    async with _password(settings) as password:
+        database = Database(settings.database_url, password=password)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+
+def _password(settings: Settings) -> AbstractAsyncContextManager[Secret | None]:
+    return reading("PROSA_DATABASE_PASSWORD", settings.database_password)
 
 
 def _require_folder(settings: Settings) -> None:

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from prosa.adapters.event_schemas import ReplyReady
 from prosa.application.accept_turn import CustomerMessage
 from prosa.domain.identifiers import ConversationId, TenantId
 from prosa.entrypoints.customer_fields import (
@@ -68,10 +67,3 @@ class MessageReceived(BaseModel):
             idempotency_key=self.id,
             caller_waits=False,
         )
-
-
-CHANNEL_MESSAGES: dict[str, type[BaseModel]] = {
-    MESSAGE_RECEIVED: MessageReceived,
-    "conversation.reply.ready.v1": ReplyReady,
-}
-"""What goes between a channel and Prosa, by type."""

@@ -3,15 +3,18 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, takewhile
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from prosa.application.accept_turn import CustomerMessage
 from prosa.application.deliver_reply import DeliverReply
 from prosa.application.ports.message_queue import MessageQueue, MessageQueueError, ReceivedMessage
-from prosa.application.take_turn import TakeTurn
+from prosa.bootstrap.moments import now
 from prosa.domain.errors import (
     ConversationBusy,
     ConversationClosed,
@@ -23,7 +26,16 @@ from prosa.domain.errors import (
     TurnInProgress,
 )
 from prosa.domain.identifiers import TenantId
+from prosa.domain.turn import TurnOutcome
 from prosa.entrypoints.channel_messages import MessageReceived, MessageReceivedData
+from prosa.entrypoints.elsewhere import FailedElsewhereError, TakeTurnElsewhere
+
+if TYPE_CHECKING:
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
+    from prosa.bootstrap import App
+
+TakesTurns = Callable[[CustomerMessage], Awaitable[TurnOutcome]]
+"""Takes a customer's message in and brings a reply out, here or elsewhere."""
 
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 300.0
@@ -39,7 +51,7 @@ class MalformedMessageError(Exception):
         super().__init__(", ".join(dict.fromkeys(places)))
 
 
-_REFUSALS = (
+REFUSALS = (
     ConversationClosed,
     ConversationNotFound,
     KeyReused,
@@ -48,6 +60,9 @@ _REFUSALS = (
     TurnFailed,
 )
 """What a message fails of for good: trying it again brings the same."""
+
+_OURS = (FailedElsewhereError, MalformedMessageError, ProsaError)
+"""Errors whose words are ours, and quote nobody."""
 
 _KNOWN_NAMES = frozenset(MessageReceived.model_fields) | frozenset(MessageReceivedData.model_fields)
 
@@ -77,9 +92,15 @@ class Consumed:
 class ConsumeMessages:
     """Takes the turn of each message, and delivers its reply where replies are delivered."""
 
-    def __init__(self, take_turn: TakeTurn, deliver_reply: DeliverReply | None = None) -> None:
+    def __init__(
+        self,
+        take_turn: TakesTurns,
+        deliver_reply: DeliverReply | None = None,
+        telemetry: "Telemetry | None" = None,
+    ) -> None:
         self._take_turn = take_turn
         self._deliver_reply = deliver_reply
+        self._telemetry = telemetry
 
     async def __call__(self, messages: Sequence[ReceivedMessage]) -> tuple[Unconsumed, ...]:
         """Consume messages, the groups beside each other; return what did not have its effect.
@@ -98,8 +119,8 @@ class ConsumeMessages:
         left: list[Unconsumed] = []
         for place, message in enumerate(messages):
             try:
-                await self._consume(message)
-            except _REFUSALS as error:
+                await self.one(message)
+            except REFUSALS as error:
                 _log_refusal(message, error)
                 left.append(Unconsumed(message=message, seconds=0.0))
             except Exception as error:  # noqa: BLE001 - a bug in one turn must not end the others
@@ -108,11 +129,29 @@ class ConsumeMessages:
                 return left + [Unconsumed(message=it, seconds=seconds) for it in messages[place:]]
         return left
 
-    async def _consume(self, message: ReceivedMessage) -> None:
+    async def one(self, message: ReceivedMessage) -> None:
+        """Consume a message. Raises REFUSALS, and anything else where it may pass."""
+        with _seen(message, self._telemetry):
+            await self._take_its_turn(message)
+
+    async def _take_its_turn(self, message: ReceivedMessage) -> None:
         received = _read(message)
         outcome = await self._take_turn(received.as_customer_message())
         if self._deliver_reply is not None:
             await self._deliver_reply(TenantId(received.tenantid), outcome.turn)
+
+
+def consume_messages_of(app: "App") -> ConsumeMessages:
+    """Have messages take their turns where PROSA_TURN_RUNNER says."""
+    take_turn: TakesTurns = app.take_turn
+    if app.run_elsewhere is not None:
+        take_turn = TakeTurnElsewhere(
+            accept=app.take_turn.accept,
+            run_elsewhere=app.run_elsewhere,
+            reader=app.conversations,
+            clock=now,
+        )
+    return ConsumeMessages(take_turn, app.deliver_reply, app.telemetry)
 
 
 async def consume_batch(queue: MessageQueue, consume: ConsumeMessages) -> Consumed:
@@ -134,6 +173,17 @@ async def _settle(queue: MessageQueue, message: ReceivedMessage, left: Mapping[s
         logger.warning("message %s comes again, since the queue failed: %s", message.id, error)
 
 
+def _seen(
+    message: ReceivedMessage, telemetry: "Telemetry | None"
+) -> AbstractContextManager[object]:
+    """Give what comes of a message a span, where somebody wants one."""
+    if telemetry is None:
+        return nullcontext()
+    from prosa.adapters.opentelemetry.messages import consuming  # noqa: PLC0415 - an extra
+
+    return consuming(telemetry.tracing, message)
+
+
 def _pause(message: ReceivedMessage, error: Exception) -> float:
     if isinstance(error, ConversationBusy | TurnInProgress):
         return error.retry_after
@@ -145,25 +195,24 @@ def _log_refusal(message: ReceivedMessage, error: Exception) -> None:
         "message %s, received %d times, is refused, and left for the dead-letter queue: %s",
         message.id,
         message.receives,
-        _reason(error),
+        reason_of(error),
     )
 
 
 def _log_failure(message: ReceivedMessage, error: Exception, seconds: float) -> None:
     logger.log(
-        logging.WARNING if isinstance(error, ProsaError) else logging.ERROR,
+        logging.WARNING if isinstance(error, _OURS) else logging.ERROR,
         "message %s, received %d times, is tried again after %.0f s: %s",
         message.id,
         message.receives,
         seconds,
-        _reason(error),
+        reason_of(error),
     )
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Say why without a word of the message: of what is no error of ours, its class only."""
-    is_ours = isinstance(error, ProsaError | MalformedMessageError)
-    return str(error) if is_ours else type(error).__name__
+    return str(error) if isinstance(error, _OURS) else type(error).__name__
 
 
 def _read(message: ReceivedMessage) -> MessageReceived:

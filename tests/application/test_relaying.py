@@ -13,7 +13,12 @@ from prosa.adapters.event_format import envelope_of
 from prosa.adapters.in_memory.event_bus import Answer, RecordingEventBus
 from prosa.adapters.in_memory.outbox import InMemoryOutbox
 from prosa.adapters.in_memory.storage import InMemoryStorage
-from prosa.application.ports.event_bus import EventBusError, PublishedEvent
+from prosa.application.ports.event_bus import (
+    LONGEST_PUBLISH_SECONDS,
+    EventBusError,
+    PublishedEvent,
+    TryAgain,
+)
 from prosa.application.ports.outbox import FailedEntry, OutboxEntry
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.application.relay_outbox import (
@@ -237,6 +242,32 @@ async def test_an_event_of_too_many_bytes_is_parked_at_once(
         f"event {large} is parked after 0 tries: its envelope has 200001 bytes, and may have 200000"
     ] * too_many
     assert "é" not in caplog.text
+
+
+async def test_what_no_bus_will_ever_take_is_parked_at_once_and_the_next_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    relaying = Relaying()
+    refused, behind = relaying.happen(), relaying.happen()
+    relaying.bus.script.append(refusing(refused))
+    relaying.bus.try_again = TryAgain.NEVER
+    assert await relaying.relay() == Relayed(published=1, parked=1)
+    assert relaying.arrived == [behind]
+    assert f"event {refused} is parked after 1 tries: {FULL}" in caplog.text
+
+
+async def test_what_the_bus_was_not_asked_for_is_due_at_once_and_was_not_tried() -> None:
+    relaying = Relaying()
+    left = relaying.happen()
+    relaying.bus.try_again = TryAgain.AT_ONCE
+    relaying.bus.script.extend([refusing(left)] * (TRIES + 1))
+    for _ in range(TRIES + 1):
+        assert await relaying.relay.relay_batch() == Relayed(failed=1)
+    assert await relaying.relay() == Relayed(published=1)
+
+
+def test_a_bus_has_less_time_than_the_outbox_lends_its_events_for() -> None:
+    assert timedelta(seconds=LONGEST_PUBLISH_SECONDS) + timedelta(seconds=3) < LOAN
 
 
 async def test_the_bus_is_not_asked_for_nothing() -> None:

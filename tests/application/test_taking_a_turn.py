@@ -77,6 +77,7 @@ async def test_a_message_becomes_a_stored_reply() -> None:
     assert turn.reply.provenance.prompt == PROMPT.reference
     assert service.texts(turn.conversation_id) == ["Quero meu dinheiro", "Devolvemos em 3 dias."]
     assert await service.reader.get_turn(TENANT, turn.id) == turn
+    assert [asked.turn_id for asked in service.model.requests] == [turn.id]
 
 
 async def test_a_turn_takes_two_commits_and_leaves_three_events() -> None:

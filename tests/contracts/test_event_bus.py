@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from embedded_aws.loopback_server import Received, Step, json_response
+from embedded_aws.moto_server import own_client
 from prosa.adapters.eventbridge.event_bus import EventBridgeEventBus
 from prosa.adapters.in_memory.event_bus import RecordingEventBus
 from prosa.adapters.log.event_bus import LogEventBus
 from prosa.application.ports.event_bus import EventBus, EventBusError, PublishedEvent
 from prosa.testing.event_bus_contract import EventBusContract
-from tests.adapters.openai.provider import Received, Step, json_response
-from tests.aws import own_client, point_at, running_stub
+from tests.aws import point_at, running_stub
 
 
 class TestInMemory(EventBusContract):

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import xllamacpp
 
+from embedded_aws.bedrock.model_behind import answered_by
+from embedded_aws.loopback_server import Answerer
 from prosa.adapters.bedrock.language_model import BedrockLanguageModel
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.adapters.llama_cpp.language_model import LlamaCppLanguageModel
 from prosa.adapters.llama_cpp.weights import demonstration_weights
-from prosa.adapters.openai.language_model import ApiKey, OpenAILanguageModel
+from prosa.adapters.openai.language_model import OpenAILanguageModel
 from prosa.adapters.resilience.circuit_breaker import CircuitBreaker
 from prosa.adapters.resilience.error_table import Outcome
 from prosa.adapters.resilience.language_model import (
@@ -27,12 +29,13 @@ from prosa.application.ports.language_model import (
     ModelMisconfigured,
     ModelRequest,
 )
+from prosa.application.ports.secret_store import Secret
 from prosa.testing.language_model_contract import (
     LanguageModelContract,
     long_conversation,
     model_request,
 )
-from tests.adapters.bedrock.stub import environment, running_stub
+from tests.adapters.bedrock.stub import answered_well, environment, running_stub
 from tests.adapters.openai.provider import running_provider
 
 CONTEXT_TOKENS = 512
@@ -140,7 +143,7 @@ def address() -> Iterator[str]:
 class TestOpenAIWithTheServerOfLlamaCpp(LanguageModelContract):
     @pytest.fixture
     async def model(self, address: str) -> AsyncIterator[LanguageModel]:
-        model = openai_model(f"{address}/v1", api_key)
+        model = openai_model(f"{address}/v1", Secret(read=api_key))
         yield model
         await model.aclose()
 
@@ -166,8 +169,14 @@ class TestOpenAIWithAProviderOfOurs(LanguageModelContract):
 
 class TestBedrock(LanguageModelContract):
     @pytest.fixture
-    async def model(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LanguageModel]:
-        async with running_stub() as stub:
+    def otherwise(self) -> Answerer:
+        return answered_well
+
+    @pytest.fixture
+    async def model(
+        self, otherwise: Answerer, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[LanguageModel]:
+        async with running_stub(otherwise) as stub:
             for name, value in environment(stub.url).items():
                 monkeypatch.setenv(name, value)
             model = BedrockLanguageModel(
@@ -177,7 +186,13 @@ class TestBedrock(LanguageModelContract):
             await model.aclose()
 
 
-def openai_model(base_url: str, key: ApiKey | None) -> OpenAILanguageModel:
+class TestBedrockWithAModelBehindIt(TestBedrock):
+    @pytest.fixture
+    def otherwise(self) -> Answerer:
+        return answered_by(ScriptedLanguageModel(default=obliging), clock=now)
+
+
+def openai_model(base_url: str, key: Secret | None) -> OpenAILanguageModel:
     return OpenAILanguageModel(
         model="local",
         context_tokens=CONTEXT_TOKENS,

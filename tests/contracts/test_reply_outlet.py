@@ -48,6 +48,10 @@ class TestSqs(ReplyOutletContract):
         events = [ReplyReady.model_validate_json(one["Body"]) for one in waiting(self._url)]
         return [(event.id, event.data.text) for event in events]
 
+    async def test_a_look_at_a_queue_that_is_not_there_says_so(self, broken: ReplyOutlet) -> None:
+        with pytest.raises(ReplyOutletError, match="no such thing in this account and region"):
+            await broken.check()
+
     async def test_a_reply_is_a_cloud_event_that_says_where_it_goes(
         self, outlet: ReplyOutlet
     ) -> None:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from embedded_aws.moto_server import own_client
 from prosa.adapters.cached.secret_store import LIFETIME_SECONDS, CachedSecretStore
 from prosa.adapters.in_memory.secret_store import InMemorySecretStore
 from prosa.adapters.secrets_manager.secret_store import AwsSecretStore
 from prosa.application.ports.secret_store import SecretStore
 from prosa.testing.secret_store_contract import FIRST, SECOND, SecretStoreContract
-from tests.aws import own_client, point_at
+from tests.aws import point_at
 
 
 class TestInMemory(SecretStoreContract):

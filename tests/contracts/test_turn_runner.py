@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from embedded_aws.moto_server import own_client
 from prosa.adapters.in_memory.turn_runner import InMemoryTurnRunner
 from prosa.adapters.step_functions.turn_runner import StepFunctionsTurnRunner
 from prosa.application.ports.turn_runner import AttemptId, TurnNotStarted, TurnRunner
 from prosa.domain.identifiers import TenantId, TurnId
 from prosa.testing.turn_runner_contract import TurnRunnerContract
 from tests.application.service import Service
-from tests.aws import own_client
 
 ROLE = "arn:aws:iam::123456789012:role/take_turn"
 NOTHING = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'

@@ -1,5 +1,6 @@
 """What becomes of messages that channels push."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from prosa.adapters.in_memory.delivery_ledger import InMemoryDeliveryLedger
 from prosa.adapters.in_memory.language_model import Step
 from prosa.adapters.in_memory.message_queue import InMemoryMessageQueue
 from prosa.adapters.in_memory.reply_outlet import RecordingReplyOutlet
+from prosa.adapters.in_memory.turn_runner import InMemoryTurnRunner
 from prosa.application.deliver_reply import DeliverReply
 from prosa.application.ports.language_model import ModelUnavailable
 from prosa.application.ports.message_queue import (
@@ -18,8 +20,12 @@ from prosa.application.ports.message_queue import (
     ReceivedMessage,
 )
 from prosa.application.ports.reply_outlet import ReplyOutletError
+from prosa.application.ports.turn_runner import AttemptId, TurnNotStarted
 from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.application.run_elsewhere import RunElsewhere
+from prosa.application.turn_steps import TurnSteps
 from prosa.domain.identifiers import ConversationId
+from prosa.domain.turn import TurnStatus
 from prosa.entrypoints.channel_messages import MessageReceived
 from prosa.entrypoints.consuming import (
     FIRST_PAUSE,
@@ -29,6 +35,7 @@ from prosa.entrypoints.consuming import (
     Unconsumed,
     consume_batch,
 )
+from prosa.entrypoints.elsewhere import TakeTurnElsewhere
 from tests.application.service import Service, Trouble, a_message
 from tests.channels import pushed
 
@@ -39,6 +46,9 @@ NOWHERE = "conv_" + "0" * 32
 class Channel:
     """An installation that channels push messages to."""
 
+    elsewhere = False
+    """Whether turns run in a machine, and not where the messages are consumed."""
+
     def __init__(self, *script: Step, outlet: RecordingReplyOutlet | None = None) -> None:
         self.service = Service(*script)
         self.outlet = outlet or RecordingReplyOutlet()
@@ -48,11 +58,34 @@ class Channel:
             outlet=self.outlet,
             clock=self.service.clock,
         )
-        self.consume = ConsumeMessages(self.service.take_turn, deliver)
+        self.runner = InMemoryTurnRunner(self.service.steps)
+        take_turn = self.take_turn_elsewhere() if self.elsewhere else self.service.take_turn
+        self.consume = ConsumeMessages(take_turn, deliver)
+
+    def take_turn_elsewhere(self) -> TakeTurnElsewhere:
+        """Have turns run in the machine."""
+        service = self.service
+        run_elsewhere = RunElsewhere(
+            runner=self.runner, attempts=service.attempts, take_turn=service.take_turn
+        )
+        return TakeTurnElsewhere(
+            accept=service.accept,
+            run_elsewhere=run_elsewhere,
+            reader=service.reader,
+            clock=service.clock,
+        )
 
     async def a_conversation(self) -> ConversationId:
         """Start a conversation."""
         return await self.service.a_conversation()
+
+
+@pytest.fixture(autouse=True, params=["here", "elsewhere"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the turns run here and, once more, in a machine: all that is promised holds for both."""
+    name: str = request.param
+    monkeypatch.setattr(Channel, "elsewhere", name == "elsewhere")
+    return name
 
 
 def received(*bodies: str, group: str = "conv_1", receives: int = 1) -> list[ReceivedMessage]:
@@ -294,3 +327,78 @@ async def test_a_message_that_cannot_be_deleted_comes_again_to_no_effect() -> No
         assert await consume_batch(queue, channel.consume) == Consumed(consumed=1)
         channel.service.clock.advance(60)
     assert len(channel.service.state.turns) == len(channel.outlet.sent) == 1
+
+
+class TestTurnsInAMachine:
+    """What may go wrong only there."""
+
+    @pytest.fixture
+    def where(self, monkeypatch: pytest.MonkeyPatch) -> str:
+        monkeypatch.setattr(Channel, "elsewhere", True)
+        return "elsewhere"
+
+    async def test_no_turn_runs_where_its_message_is_consumed(self) -> None:
+        channel = Channel()
+        await channel.consume(received(pushed()))
+        (turn,) = channel.service.state.turns.values()
+        assert turn.attempt == 1
+        assert [started.turn_id for started in channel.runner.started] == [turn.id]
+
+    async def test_a_machine_that_takes_nothing_on_is_asked_again_for_the_next_attempt(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        channel = Channel()
+        channel.runner.script.append(TurnNotStarted("there is no state machine take_turn"))
+        messages = received(pushed())
+        assert [one.seconds for one in await channel.consume(messages)] == [FIRST_PAUSE]
+        assert "there is no state machine take_turn" in caplog.text
+        assert await channel.consume(messages) == ()
+        assert len(channel.outlet.sent) == 1
+
+    async def test_a_failed_turn_is_said_by_what_it_failed_of(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        channel = Channel(ModelUnavailable(SECRET))
+        await channel.consume(received(pushed()))
+        (turn_id,) = channel.service.state.turns
+        said = f"10 s: turn {turn_id} failed of model_unavailable; the same key runs it again"
+        assert caplog.records[-1].getMessage().endswith(said)
+        assert caplog.records[-1].levelno == logging.WARNING
+        assert SECRET not in caplog.text
+
+    async def test_a_turn_that_is_not_over_by_its_deadline_is_found_when_its_message_comes_again(
+        self,
+    ) -> None:
+        channel = Channel()
+        slow = SlowToRecord(channel.service)
+        channel.runner = InMemoryTurnRunner(slow)
+        channel.consume = ConsumeMessages(channel.take_turn_elsewhere())
+        messages = received(pushed())
+        assert [one.seconds for one in await channel.consume(messages)] == [FIRST_PAUSE]
+        slow.may_record.set()
+        await asyncio.gather(*channel.runner.started.values())
+        assert await channel.consume(messages) == ()
+        (turn,) = channel.service.state.turns.values()
+        assert (turn.status, turn.attempt) == (TurnStatus.COMPLETED, 1)
+
+
+class SlowToRecord(TurnSteps):
+    """Records when the deadline has passed, and it is told to."""
+
+    def __init__(self, service: Service) -> None:
+        self.may_record = asyncio.Event()
+        self._service = service
+
+    async def classify(self, attempt_id: AttemptId) -> None:
+        """Classify."""
+        await self._service.steps.classify(attempt_id)
+
+    async def generate(self, attempt_id: AttemptId) -> None:
+        """Generate."""
+        await self._service.steps.generate(attempt_id)
+
+    async def record(self, attempt_id: AttemptId) -> None:
+        """Have the deadline pass, and wait."""
+        self._service.clock.advance(self._service.policy.deadline_seconds + 1)
+        await self.may_record.wait()
+        await self._service.steps.record(attempt_id)

@@ -1,7 +1,6 @@
 """Chores beside a server: done in time, through failures, and to an end. In virtual time."""
 
 import asyncio
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,34 +9,14 @@ import pytest
 from prosa.application.ports.event_bus import EventBusError
 from prosa.bootstrap.parts import Chore
 from prosa.entrypoints.loops import LONGEST_PAUSE, SECONDS_AT_END, SECONDS_BETWEEN, doing
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop that does not wait for a time to come, but goes there."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        super().__init__(JumpingSelector(self))
-
-    def time(self) -> float:
-        return self.now
-
-
-class JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, loop: JumpingLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self._loop.now += timeout or 0
-        return super().select(0)
+from prosa.testing.virtual_time import VirtualTimeLoop
 
 
 def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     """Run a test where hours pass at once."""
 
     def run() -> None:
-        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             runner.run(test())
 
     run.__name__ = test.__name__

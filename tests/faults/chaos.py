@@ -23,9 +23,9 @@ from typing import Any
 
 import httpx
 
+from embedded_aws.loopback_server import Received, Step
 from prosa.adapters.sql.migrations import migrate
 from prosa.settings import Settings
-from tests.adapters.openai.provider import Received, Step
 from tests.entrypoints.http.serving import LATER, STREAM, events_in
 from tests.faults import provider as faults
 from tests.faults.postgres_server import PostgresServer, postgres_server

@@ -82,7 +82,7 @@ def serve(point: str, passing: int, listening: socket.socket) -> None:
     """Serve by the environment's settings until it dies, or is stopped."""
     die_at(point, passing)
     settings = Settings()
-    set_up_logging(settings.log_level)
+    set_up_logging(settings)
     app = create_app(lambda: bootstrap(settings))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="on"))
     asyncio.run(server.serve(sockets=[listening]))

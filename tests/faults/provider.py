@@ -7,23 +7,25 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from tests.adapters.openai.provider import (
+from embedded_aws.loopback_server import (
     CLOSE,
     HANG,
-    STREAM_END,
-    STREAM_HEAD,
-    WORDS,
-    Provider,
+    LAST_CHUNK,
+    LoopbackServer,
     Received,
     Step,
-    answer,
     chunked,
+    response,
+)
+from tests.adapters.openai.provider import (
+    STREAM_HEAD,
+    WORDS,
+    answer,
     delta,
     error,
     event,
     event_stream,
     good_answer,
-    response,
     running_provider,
 )
 
@@ -41,7 +43,7 @@ HUGE_MEGABYTES = 50
 class FaultyProvider:
     """Answers as OpenAI does; `faults` says which models do not, and how."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: LoopbackServer) -> None:
         self.faults: dict[str, Fault] = {}
         self.url = provider.url
         self._provider = provider
@@ -174,21 +176,21 @@ def cut_midway(received: Received) -> Iterable[Step]:
 def truncated(received: Received) -> Iterable[Step]:
     """End in the middle of the answer as if it were whole: no error, and no finish reason."""
     if is_streamed(received):
-        return [STREAM_HEAD, *said(), STREAM_END]
+        return [STREAM_HEAD, *said(), LAST_CHUNK]
     return [answer("Seu pedido já", finish_reason=None)]
 
 
 def no_finish_reason(received: Received) -> Iterable[Step]:
     """Say that it is done, but not why."""
     if is_streamed(received):
-        return [STREAM_HEAD, *said(), chunked(b"data: [DONE]\n\n"), STREAM_END]
+        return [STREAM_HEAD, *said(), chunked(b"data: [DONE]\n\n"), LAST_CHUNK]
     return truncated(received)
 
 
 def malformed(received: Received) -> Iterable[Step]:
     broken = b'{"choices": [{"message": {"content": "Ol'
     if is_streamed(received):
-        return [STREAM_HEAD, chunked(b"data: " + broken + b"\n\n"), STREAM_END]
+        return [STREAM_HEAD, chunked(b"data: " + broken + b"\n\n"), LAST_CHUNK]
     return [response(200, broken, Content_Type="application/json")]
 
 
@@ -200,7 +202,7 @@ def empty_reply(received: Received) -> Iterable[Step]:
     """Be done and have said nothing."""
     if is_streamed(received):
         finish = event(delta({}, "stop"))
-        return [STREAM_HEAD, chunked(finish), chunked(b"data: [DONE]\n\n"), STREAM_END]
+        return [STREAM_HEAD, chunked(finish), chunked(b"data: [DONE]\n\n"), LAST_CHUNK]
     return [answer("")]
 
 
@@ -226,7 +228,7 @@ def filtered_answer(received: Received) -> Iterable[Step]:
     """Have the filter end the answer."""
     if is_streamed(received):
         finish = event(delta({}, "content_filter"))
-        return [STREAM_HEAD, chunked(finish), chunked(b"data: [DONE]\n\n"), STREAM_END]
+        return [STREAM_HEAD, chunked(finish), chunked(b"data: [DONE]\n\n"), LAST_CHUNK]
     return [answer("", finish_reason="content_filter")]
 
 

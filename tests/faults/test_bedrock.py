@@ -5,7 +5,7 @@ Row 28 of the fault matrix, through HTTP, the whole application, boto3 and a stu
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,24 +13,13 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from embedded_aws.bedrock.wire_format import STREAM_HEAD, event
+from embedded_aws.loopback_server import HANG, Answerer, LoopbackServer, Received, Step, chunked
 from prosa.adapters.bedrock.language_model import BedrockLanguageModel
 from prosa.bootstrap import bootstrap
 from prosa.entrypoints.http.app import create_app
 from prosa.settings import Settings
-from tests.adapters.bedrock.stub import (
-    HANG,
-    STREAM_HEAD,
-    TEXT,
-    Answerer,
-    BedrockStub,
-    Received,
-    Step,
-    answered_well,
-    chunked,
-    environment,
-    event,
-    running_stub,
-)
+from tests.adapters.bedrock.stub import TEXT, answered_well, environment, running_stub
 from tests.entrypoints.http.serving import STREAM, problem_in, served_on_loopback, turn_in
 
 THREADS = 2
@@ -43,7 +32,7 @@ SOON = 5.0
 
 
 @pytest.fixture
-async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BedrockStub]:
+async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopbackServer]:
     async with running_stub() as stub:
         for name, value in environment(stub.url).items():
             monkeypatch.setenv(name, value)
@@ -63,7 +52,7 @@ async def bedrock_model() -> AsyncIterator[BedrockLanguageModel]:
 
 
 @pytest.fixture
-async def client(stub: BedrockStub, sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
+async def client(stub: LoopbackServer, sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the application with a model that has two threads, and talk to it."""
     assert stub.url
     settings = Settings(
@@ -81,11 +70,11 @@ async def client(stub: BedrockStub, sqlite_url: str) -> AsyncIterator[httpx.Asyn
             yield client
 
 
-async def hangs(_received: Received) -> AsyncIterator[Step]:
+def hangs(_received: Received) -> Iterator[Step]:
     yield HANG
 
 
-async def drips(_received: Received) -> AsyncIterator[Step]:
+def drips(_received: Received) -> Iterator[Step]:
     """Show life for ever and say nothing, in less than a frame at a time."""
     yield STREAM_HEAD
     for byte in event("messageStart", {"role": "assistant" * 100}):
@@ -101,7 +90,7 @@ async def ask(client: httpx.AsyncClient, *, streamed: bool) -> httpx.Response:
 # A plain answer comes whole: only its headers can be late.
 @pytest.mark.parametrize(("fault", "streamed"), [(hangs, False), (hangs, True), (drips, True)])
 async def test_with_every_thread_stuck_turns_end_in_time_and_nothing_else_waits(
-    stub: BedrockStub, client: httpx.AsyncClient, fault: Answerer, *, streamed: bool
+    stub: LoopbackServer, client: httpx.AsyncClient, fault: Answerer, *, streamed: bool
 ) -> None:
     stub.otherwise = fault
     started = time.monotonic()
@@ -128,7 +117,7 @@ async def test_with_every_thread_stuck_turns_end_in_time_and_nothing_else_waits(
 
 
 async def test_threads_that_were_stuck_are_free_again_once_their_calls_time_is_over(
-    stub: BedrockStub, client: httpx.AsyncClient
+    stub: LoopbackServer, client: httpx.AsyncClient
 ) -> None:
     stub.otherwise = hangs
     await asyncio.gather(*(ask(client, streamed=True) for _ in range(TURNS)))

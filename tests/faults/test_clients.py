@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from embedded_aws.loopback_server import LAST_CHUNK, Received, Step, chunked
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.application.ports.language_model import ModelRequest, OnText
 from prosa.domain.identifiers import DEFAULT_TENANT
@@ -21,17 +22,7 @@ from prosa.domain.reply import Reply
 from prosa.domain.turn import TurnStatus
 from prosa.entrypoints.cli.connections import PunctualConnection
 from prosa.testing.builders import a_reply
-from tests.adapters.openai.provider import (
-    FINISH,
-    STREAM_END,
-    STREAM_HEAD,
-    Received,
-    Step,
-    chunked,
-    delta,
-    event,
-    good_answer,
-)
+from tests.adapters.openai.provider import FINISH, STREAM_HEAD, delta, event, good_answer
 from tests.entrypoints.http.serving import (
     LATER,
     STREAM,
@@ -54,7 +45,7 @@ def slowly(received: Received) -> Iterable[Step]:
     if not is_streamed(received):
         return [1.0, good_answer(received)]
     first, *others = [chunked(event(delta({"content": f"{piece}"}))) for piece in PIECES]
-    done = [chunked(event(FINISH)), chunked(b"data: [DONE]\n\n"), STREAM_END]
+    done = [chunked(event(FINISH)), chunked(b"data: [DONE]\n\n"), LAST_CHUNK]
     return [STREAM_HEAD, first, others[0], 1.0, *others[1:], *done]
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from embedded_aws.loopback_server import Received, Step
 from prosa.application.accept_turn import CustomerMessage
 from prosa.bootstrap import App
 from prosa.settings import Settings
-from tests.adapters.openai.provider import Received, Step
 from tests.entrypoints.http.serving import problem_in, turn_in
 from tests.faults import provider as faults
 from tests.faults.crash_points import POINTS

@@ -218,6 +218,9 @@ class GatedEventBus(EventBus):
         await self._process.gate()
         return await self._process.world.bus.publish(events)
 
+    async def check(self) -> None:
+        await self._process.gate()
+
 
 @dataclass
 class World:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import TYPE_CHECKING, Literal
 
-from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.session import get_session
 
 from prosa.adapters.bedrock.failures import failures_translated
 from prosa.adapters.bedrock.wire_format import Json
@@ -49,7 +49,7 @@ class BedrockClient:
             user_agent="prosa",
         )
         try:
-            self._boto = Session().client("bedrock-runtime", config=config)
+            self._boto = get_session().create_client("bedrock-runtime", config=config)
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(f"{source} cannot be opened: {error}") from error
         events = self._boto.meta.events

@@ -74,7 +74,7 @@ def converse_request(
         "modelId": model_id,
         "messages": [{"role": each.role, "content": each.blocks} for each in messages],
         "inferenceConfig": _inference_config(request, family),
-        "requestMetadata": {"tenant": metadata_value(request.tenant_id)},
+        "requestMetadata": _metadata(request),
     }
     if instructions and family.takes_instructions:
         written["system"] = [{"text": instructions}]
@@ -89,6 +89,14 @@ def converse_request(
             "trace": "disabled",
         }
     return written
+
+
+def _metadata(request: ModelRequest) -> Json:
+    """Say for whom it is, for the account's own records of calls."""
+    metadata: Json = {"tenant": metadata_value(request.tenant_id)}
+    if request.turn_id is not None:
+        metadata["turn"] = metadata_value(request.turn_id)
+    return metadata
 
 
 def metadata_value(text: str) -> str:

@@ -4,16 +4,18 @@ The event's CloudEvents object is the `detail`; its source and its type are what
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prosa.adapters.aws_client import AwsClient, AwsFailure, FailureKind, TimeLimits
 from prosa.adapters.eventbridge.wire_format import Entry, batches_of, entry_of
 from prosa.application.ports.event_bus import (
+    LONGEST_PUBLISH_SECONDS,
     EventBus,
     EventBusError,
     PublishedEvent,
     RefusedEvent,
+    TryAgain,
 )
 
 DEFAULT_BUS = "default"
@@ -22,8 +24,15 @@ DEFAULT_BUS = "default"
 LOOK_SECONDS = 300.0
 """How long a bus that was there is taken to be there still."""
 
+LIMITS = TimeLimits()
+"""Of one request."""
+
+LAST_REQUEST_SECONDS = LONGEST_PUBLISH_SECONDS - LIMITS.call
+"""How long after the first request of several the last one may begin."""
+
 _PASSING = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
-"""Codes of single entries that may be taken later.
+_FOR_GOOD = frozenset({"InvalidArgument", "MalformedDetail"})
+"""Codes of single entries that may be taken later, and of those that never will be.
 
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html
 """
@@ -38,15 +47,24 @@ class EventBridgeEventBus(EventBus):
     `events:PutEvents`.
     """
 
-    def __init__(self, name: str = DEFAULT_BUS, *, limits: TimeLimits | None = None) -> None:
+    def __init__(
+        self,
+        name: str = DEFAULT_BUS,
+        *,
+        limits: TimeLimits = LIMITS,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`timer` gives seconds that only grow."""
         self._name = name
-        self._aws = AwsClient("events", limits or TimeLimits())
+        self._aws = AwsClient("events", limits)
+        self._timer = timer
         self._seen_at: float | None = None
 
     async def publish(self, events: Sequence[PublishedEvent]) -> tuple[RefusedEvent, ...]:
         """Put the events on the bus, ten a request; what EventBridge did not take is refused.
 
-        Where a request fails after others went well, its events and those behind are refused.
+        Where a request fails after others went well, or the time is up, the events that are left
+        are refused, and may be handed over again at once.
         """
         written = [entry_of(event, self._name) for event in events]
         refused = [one for one in written if isinstance(one, RefusedEvent)]
@@ -59,28 +77,29 @@ class EventBridgeEventBus(EventBus):
         self._aws.close()
 
     async def check(self) -> None:
-        """See that the bus is there. Raises EventBusError."""
+        """See that the bus is there; the default one always is."""
         if self._name != DEFAULT_BUS:
             await self._call("describe_event_bus", Name=self._name)
-        self._seen_at = time.monotonic()
+        self._seen_at = self._timer()
 
     async def _put_all(self, entries: Sequence[Entry]) -> list[RefusedEvent]:
         refused: list[RefusedEvent] = []
-        put = 0
+        began_at, put = self._timer(), 0
+        if entries and (self._seen_at is None or began_at - self._seen_at > LOOK_SECONDS):
+            await self.check()
         for batch in batches_of(entries):
+            if put and self._timer() - began_at > LAST_REQUEST_SECONDS:
+                return refused + _left(entries[put:], "EventBridge was too slow to be asked for it")
             try:
                 refused += await self._put(batch)
             except EventBusError as error:
                 if not put:
                     raise
-                left = entries[put:]
-                return refused + [RefusedEvent(id=one.id, reason=str(error)) for one in left]
+                return refused + _left(entries[put:], str(error))
             put += len(batch)
         return refused
 
     async def _put(self, batch: Sequence[Entry]) -> list[RefusedEvent]:
-        if self._seen_at is None or time.monotonic() - self._seen_at > LOOK_SECONDS:
-            await self.check()
         answer = await self._call("put_events", Entries=[entry.fields for entry in batch])
         results = answer.get("Entries") or ()
         if len(results) != len(batch):
@@ -89,7 +108,7 @@ class EventBridgeEventBus(EventBus):
                 "it is not known which of them it took"
             )
         return [
-            RefusedEvent(id=entry.id, reason=_reason(result))
+            _refused(entry, result)
             for entry, result in zip(batch, results, strict=True)
             if result.get("ErrorCode") or not result.get("EventId")
         ]
@@ -119,9 +138,18 @@ class EventBridgeEventBus(EventBus):
                 return f"EventBridge cannot be reached, or failed ({failure.code})"
 
 
-def _reason(result: Mapping[str, Any]) -> str:
+def _refused(entry: Entry, result: Mapping[str, Any]) -> RefusedEvent:
     """Say why an entry was not taken, without the words that AWS has for it: they may quote."""
     code = result.get("ErrorCode") or "it gave no reason"
-    if code in _PASSING:
-        return f"EventBridge could not take it now ({code})"
-    return f"EventBridge did not take it ({code})"
+    how = "could not take it now" if code in _PASSING else "did not take it"
+    return RefusedEvent(
+        id=entry.id,
+        reason=f"EventBridge {how} ({code})",
+        try_again=TryAgain.NEVER if code in _FOR_GOOD else TryAgain.LATER,
+    )
+
+
+def _left(entries: Sequence[Entry], reason: str) -> list[RefusedEvent]:
+    return [
+        RefusedEvent(id=entry.id, reason=reason, try_again=TryAgain.AT_ONCE) for entry in entries
+    ]

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import orjson
 
-from prosa.application.ports.event_bus import PublishedEvent, RefusedEvent
+from prosa.application.ports.event_bus import PublishedEvent, RefusedEvent, TryAgain
 from prosa.domain.identifiers import EventId
 
 MAX_ENTRIES = 10
@@ -45,16 +45,15 @@ def entry_of(event: PublishedEvent, bus: str) -> Entry | RefusedEvent:
     envelope = _object(event.envelope)
     source = envelope.get("source")
     if not isinstance(source, str) or not source:
-        return RefusedEvent(id=event.id, reason="its envelope is no CloudEvents object")
+        return _never(event, "its envelope is no CloudEvents object")
     if len(event.type) > MAX_DETAIL_TYPE:
         reason = f"its type has {len(event.type)} characters, and may have {MAX_DETAIL_TYPE}"
-        return RefusedEvent(id=event.id, reason=reason)
+        return _never(event, reason)
     moment = _moment(envelope.get("time"))
     size = sum(len(text.encode()) for text in (source, event.type, event.envelope))
     size += TIME_BYTES if moment else 0
     if size >= MAX_BYTES:
-        reason = f"as an entry it has {size} bytes, and may have less than {MAX_BYTES}"
-        return RefusedEvent(id=event.id, reason=reason)
+        return _never(event, f"as an entry it has {size} bytes, and may have less than {MAX_BYTES}")
     fields = {
         "EventBusName": bus,
         "Source": source,
@@ -65,6 +64,10 @@ def entry_of(event: PublishedEvent, bus: str) -> Entry | RefusedEvent:
     }
     present = {name: value for name, value in fields.items() if value is not None}
     return Entry(id=event.id, fields=present, size=size)
+
+
+def _never(event: PublishedEvent, reason: str) -> RefusedEvent:
+    return RefusedEvent(id=event.id, reason=reason, try_again=TryAgain.NEVER)
 
 
 def batches_of(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

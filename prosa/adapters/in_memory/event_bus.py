@@ -8,6 +8,7 @@ from prosa.application.ports.event_bus import (
     EventBusError,
     PublishedEvent,
     RefusedEvent,
+    TryAgain,
 )
 
 Answer = EventBusError | Callable[[PublishedEvent], str | None] | None
@@ -21,6 +22,8 @@ class RecordingEventBus(EventBus):
         self.script: deque[Answer] = deque(script)
         self.published: list[PublishedEvent] = []
         """What was taken, in order, as often as it was."""
+        self.try_again = TryAgain.LATER
+        """When what is refused may be tried again."""
 
     async def publish(self, events: Sequence[PublishedEvent]) -> tuple[RefusedEvent, ...]:
         """Take the events, but for those that the script refuses."""
@@ -33,5 +36,9 @@ class RecordingEventBus(EventBus):
             if reason is None:
                 self.published.append(event)
             else:
-                refused.append(RefusedEvent(id=event.id, reason=reason))
+                refusal = RefusedEvent(id=event.id, reason=reason, try_again=self.try_again)
+                refused.append(refusal)
         return tuple(refused)
+
+    async def check(self) -> None:
+        """There is nothing to look at."""

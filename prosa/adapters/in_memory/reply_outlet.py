@@ -20,3 +20,6 @@ class RecordingReplyOutlet(ReplyOutlet):
         if error is not None:
             raise error
         self.sent.append(reply)
+
+    async def check(self) -> None:
+        """There is nothing to look at."""

@@ -26,6 +26,9 @@ class InMemoryTurnRunner(TurnRunner):
         if attempt not in self.started:
             self.started[attempt] = asyncio.create_task(self._run(attempt))
 
+    async def check(self) -> None:
+        """There is nothing to look at."""
+
     async def _run(self, attempt: AttemptId) -> None:
         steps = self._steps
         try:

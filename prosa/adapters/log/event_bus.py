@@ -17,3 +17,6 @@ class LogEventBus(EventBus):
         for event in events:
             logger.info("%s", event.envelope)
         return ()
+
+    async def check(self) -> None:
+        """There is nothing to look at."""

@@ -76,6 +76,7 @@ class PromptedIntentClassifier(IntentClassifier):
         allowance = CallBudget(min(1, request.budget.remaining))
         asked = ModelRequest(
             tenant_id=request.tenant_id,
+            turn_id=request.history[-1].turn_id,
             instructions=instructions,
             utterances=self._shown(request.history, estimate_tokens(instructions)),
             deadline=request.deadline,

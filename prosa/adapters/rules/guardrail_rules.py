@@ -1,9 +1,10 @@
 """Reads what the rules guardrail looks for from a TOML file; guardrail.toml explains the format."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -45,11 +46,21 @@ class GuardrailRule:
     name: str
     directions: frozenset[Direction]
     action: RuleAction
-    patterns: tuple[re.Pattern[str], ...]
+    expressions: tuple[str, ...]
     needs: tuple[str, ...]
     reads_original: bool
     replacement: str
     check: Callable[[str], list[Span]] | None
+
+    @property
+    def patterns(self) -> tuple[re.Pattern[str], ...]:
+        """Its expressions, compiled when they are first needed: most texts need few of them."""
+        return _patterns(self.expressions)
+
+
+@cache
+def _patterns(expressions: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    return tuple(map(re.compile, expressions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +100,25 @@ class _File(Section):
 
 
 def load_guardrail_rules(path: Path = SHIPPED_GUARDRAIL) -> GuardrailRules:
-    """Read and compile the rules of a file.
+    """Read the rules of a file.
 
     Raises ConfigurationError, which names the file, and the rule where it is about one.
     """
     file = read_toml(path, _File)
     try:
-        return GuardrailRules(
-            rules=tuple(_rule(entry, file) for entry in file.rules),
-            folded_characters=file.limits.folded_characters,
-        )
+        rules = tuple(_rule(entry, file) for entry in file.rules)
+        if path != SHIPPED_GUARDRAIL:  # of which tests know that all of it can be compiled
+            _require_patterns(rules)
     except ValueError as error:
         raise ConfigurationError(f"{path} is wrong at {error}") from error
+    return GuardrailRules(rules=rules, folded_characters=file.limits.folded_characters)
+
+
+def _require_patterns(rules: Iterable[GuardrailRule]) -> None:
+    """Raise ValueError, which names the rule, for what is no regular expression."""
+    for rule in rules:
+        for expression in rule.expressions:
+            _compiled(rule.name, expression)
 
 
 def _rule(entry: _RuleEntry, file: _File) -> GuardrailRule:
@@ -111,7 +129,7 @@ def _rule(entry: _RuleEntry, file: _File) -> GuardrailRule:
         name=entry.name,
         directions=entry.directions,
         action=entry.action,
-        patterns=tuple(_compiled(entry.name, pattern) for pattern in _expressions(entry, file)),
+        expressions=tuple(_expressions(entry, file)),
         needs=entry.needs,
         reads_original=entry.reads == "original",
         replacement=entry.replacement,

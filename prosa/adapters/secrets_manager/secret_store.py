@@ -4,11 +4,13 @@ Sources: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetS
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
 """
 
+import asyncio
 import json
 import logging
 
 from prosa.adapters.aws_client import AwsClient, AwsFailure, FailureKind, TimeLimits
-from prosa.adapters.secrets_manager.references import SECRETS_MANAGER, Reference, parsed
+from prosa.adapters.secrets_manager.rds_token import rds_token
+from prosa.adapters.secrets_manager.references import RDS, SECRETS_MANAGER, Reference, parsed
 from prosa.application.ports.secret_store import SecretStore, SecretUnavailable, SecretUnreadable
 
 _PERMISSIONS = {
@@ -20,9 +22,9 @@ _WRITES_ANSWERS_DOWN = "botocore.parsers"
 
 
 class AwsSecretStore(SecretStore):
-    """Reads what references of both kinds name, anew each time. Close it with `close`.
+    """Reads what references of all kinds name, anew each time. Close it with `close`.
 
-    Of a secret it reads the version `AWSCURRENT`; a parameter is decrypted.
+    Of a secret it reads the version `AWSCURRENT`; a parameter is decrypted; a token is signed.
     """
 
     def __init__(self, *, limits: TimeLimits | None = None) -> None:
@@ -47,6 +49,8 @@ class AwsSecretStore(SecretStore):
         self._parameters.close()
 
     async def _text(self, place: Reference) -> str | None:
+        if place.store == RDS:
+            return await asyncio.to_thread(rds_token, place.name)
         if place.store == SECRETS_MANAGER:
             answer = await self._secrets_manager.call("get_secret_value", SecretId=place.name)
             return answer.get("SecretString")

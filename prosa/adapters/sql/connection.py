@@ -17,6 +17,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 
 from prosa.adapters.sql.dialect import POSTGRES
+from prosa.application.ports.secret_store import Secret
 
 if TYPE_CHECKING:  # an extra; and what brings SQLAlchemy's mapper along, which takes 60 ms to load
     import asyncpg
@@ -107,8 +108,10 @@ class PostgresPool(SqlPool):
     under load some would wait for ever. Who has passed the queue finds a connection free.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, password: Secret | None = None) -> None:
+        """`password` is read for each new connection; without it, the address has one, or none."""
         self._url = url
+        self._password = password
         self._pool: Pool | None = None
         self._queue = asyncio.Semaphore(POOL_SIZE)
         # The event loop itself holds tasks only weakly.
@@ -146,10 +149,22 @@ class PostgresPool(SqlPool):
             await self._queue.acquire()
             try:
                 pool = self._pool or await self._made()
-                return pool, await pool.acquire()
+                return pool, await self._acquired_from(pool)
             except BaseException:
                 self._queue.release()
                 raise
+
+    async def _acquired_from(self, pool: "Pool") -> "Driver":
+        """Take a connection, at a second try where the password may have been rotated."""
+        from asyncpg import InvalidPasswordError  # noqa: PLC0415  an extra, and slow to load
+
+        try:
+            return await pool.acquire()
+        except InvalidPasswordError:
+            if self._password is None:
+                raise
+            self._password.doubt()
+            return await pool.acquire()
 
     async def _take_back(self, pool: "Pool", driver: "Driver") -> None:
         try:
@@ -176,6 +191,8 @@ class PostgresPool(SqlPool):
         import asyncpg  # noqa: PLC0415  an extra, and slow to load
 
         _, options = POSTGRES.vendor.create_connect_args(self._url)
+        if self._password is not None:
+            options["password"] = self._password.read
         pool = asyncpg.create_pool(
             **options,
             min_size=0,
@@ -193,8 +210,9 @@ class PostgresPool(SqlPool):
 class SqliteConnection(SqlConnection):
     """A connection of aiosqlite's, through SQLAlchemy."""
 
-    def __init__(self, pooled: "AsyncConnection") -> None:
+    def __init__(self, pooled: "AsyncConnection", writing: asyncio.Lock) -> None:
         self._pooled = pooled
+        self._writing = writing
 
     async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
         """Run a statement."""
@@ -203,15 +221,29 @@ class SqliteConnection(SqlConnection):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """Take the write lock first: who only reads at first may find it taken later."""
-        await self._pooled.exec_driver_sql("begin immediate")
+        async with self._turn_to_write():
+            await self._pooled.exec_driver_sql("begin immediate")
+            try:
+                yield
+                await self._pooled.exec_driver_sql("commit")
+            except BaseException:
+                # A connection that was cancelled is closed already, and its transaction undone.
+                with suppress(SQLAlchemyError):
+                    await self._pooled.exec_driver_sql("rollback")
+                raise
+
+    @asynccontextmanager
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        """Queue with the other writers of this process.
+
+        Where SQLite has them wait, each asks again and again, and some never get their turn.
+        """
+        async with asyncio.timeout(SQLITE_BUSY_SECONDS):
+            await self._writing.acquire()
         try:
             yield
-            await self._pooled.exec_driver_sql("commit")
-        except BaseException:
-            # A connection that was cancelled is closed already, and its transaction undone.
-            with suppress(SQLAlchemyError):
-                await self._pooled.exec_driver_sql("rollback")
-            raise
+        finally:
+            self._writing.release()
 
 
 class SqlitePool(SqlPool):
@@ -219,12 +251,13 @@ class SqlitePool(SqlPool):
 
     def __init__(self, url: URL) -> None:
         self._engine = sqlite_engine(url)
+        self._writing = asyncio.Lock()
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[SqliteConnection]:
         """Lend a connection."""
         async with self._engine.connect() as pooled:
-            yield SqliteConnection(pooled)
+            yield SqliteConnection(pooled, self._writing)
 
     async def close(self) -> None:
         """Close them."""
@@ -248,9 +281,18 @@ def sqlite_engine(url: URL) -> "AsyncEngine":
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    """Let readers read while one writes, and put commits on the disk before they return."""
+    """Let readers read while one writes, and put commits on the disk before they return.
+
+    Each connection may keep 256 KiB of the file: the system keeps it for all of them anyway, and 32
+    times SQLite's own 2 MB are memory that only grows.
+    """
     cursor = connection.cursor()
-    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
+    for pragma in (
+        "journal_mode = wal",
+        "synchronous = full",
+        "foreign_keys = on",
+        "cache_size = -256",
+    ):
         cursor.execute(f"pragma {pragma}")
     cursor.close()
 

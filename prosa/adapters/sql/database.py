@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from prosa.adapters.sql.connection import PostgresPool, SqlConnection, SqlitePool, SqlPool
 from prosa.adapters.sql.dialect import POSTGRES, SQLITE, SqlDialect
 from prosa.adapters.sql.tables import SCHEMA_REVISION
+from prosa.application.ports.secret_store import Secret, SecretUnavailable, SecretUnreadable
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     StorageUnavailable,
@@ -24,17 +25,18 @@ class Database:
     Making one connects to nothing. Raises ConfigurationError where the address is no such thing.
     """
 
-    def __init__(self, url: str) -> None:
-        self.dialect, self._pool = _dialect_and_pool(url)
+    def __init__(self, url: str, *, password: Secret | None = None) -> None:
+        """`password` takes the place of one in the address; SQLite has none."""
+        self.dialect, self._pool = _dialect_and_pool(url, password)
 
     def lending(self) -> AbstractAsyncContextManager[SqlConnection]:
         """Lend a connection. Raises StorageUnavailable or VersionConflict for what goes wrong."""
         return _Lending(self._pool.lend())
 
-    async def check(self) -> None:
-        """Prove that it answers and is migrated.
+    async def check(self) -> str | None:
+        """Prove that it answers and is migrated; says so where it is of a newer version.
 
-        Raises StorageUnavailable, and ConfigurationError where the tables are not this version's.
+        Raises StorageUnavailable, and ConfigurationError where this version cannot work with it.
         """
         revision = await self.revision()
         if revision is None:
@@ -44,8 +46,14 @@ class Database:
                 f"the database has revision {revision}, and this version needs {SCHEMA_REVISION}: "
                 "run `prosa migrate`"
             )
-        if revision > SCHEMA_REVISION:
-            raise ConfigurationError(_newer(revision))
+        if not is_newer(revision):
+            return None
+        if needed_by(revision) > SCHEMA_REVISION:
+            raise ConfigurationError(
+                f"the database has revision {revision}, with which no version of Prosa works that "
+                f"knows none after {SCHEMA_REVISION}: use a newer one"
+            )
+        return f"at revision {revision} of a newer version; this one knows {SCHEMA_REVISION}"
 
     async def revision(self) -> str | None:
         """Read which migration the database is at, None before the first."""
@@ -60,11 +68,18 @@ class Database:
         await self._pool.close()
 
 
-def _newer(revision: str) -> str:
-    return (
-        f"the database has revision {revision}, and this version knows none after "
-        f"{SCHEMA_REVISION}: use a newer version of Prosa"
-    )
+def is_newer(revision: str | None) -> bool:
+    """Whether a database at this revision was migrated by a newer version."""
+    return revision is not None and revision > SCHEMA_REVISION
+
+
+def needed_by(revision: str) -> str:
+    """Say which revision a version of Prosa has to know to work with a database at this one.
+
+    Revisions add, and whoever does not know what is new leaves it alone. One that takes something
+    away is named `0009-0008`: it needs what knows 0008. Those behind it carry that on.
+    """
+    return revision.partition("-")[2]
 
 
 class _Lending(AbstractAsyncContextManager[SqlConnection]):
@@ -103,6 +118,8 @@ class translated(AbstractContextManager[None]):  # noqa: N801  named as what a b
         self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         """Raise in the error's place what it means."""
+        if isinstance(error, SecretUnavailable | SecretUnreadable):
+            raise StorageUnavailable(f"the database's password: {error}") from error
         if error is None or not isinstance(error, _driver_errors()):
             return
         # The text of a driver's error may hold values of a statement, and with them a message.
@@ -166,7 +183,7 @@ def _cause(error: BaseException) -> str:
     return f"{type(origin).__name__} {code}".strip()
 
 
-def _dialect_and_pool(address: str) -> tuple[SqlDialect, SqlPool]:
+def _dialect_and_pool(address: str, password: Secret | None) -> tuple[SqlDialect, SqlPool]:
     try:
         url = make_url(address)
     except ArgumentError as error:
@@ -176,7 +193,7 @@ def _dialect_and_pool(address: str) -> tuple[SqlDialect, SqlPool]:
         ) from error
     match url.drivername:
         case "postgresql+asyncpg":
-            return POSTGRES, PostgresPool(url)
+            return POSTGRES, PostgresPool(url, password)
         case "sqlite+aiosqlite":
             return SQLITE, SqlitePool(url)
         case other:

@@ -7,12 +7,10 @@ JSON as text, instants as `instant` makes them.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import ClauseElement
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -36,23 +34,44 @@ def _as_it_is(instant: datetime | None) -> datetime | None:
 class SqlDialect:
     """One of the two dialects."""
 
-    vendor: Dialect
+    make_vendor: Callable[[], Dialect]
     is_postgres: bool
     instant: Callable[[datetime | None], Value]
     """Makes an instant what the driver takes for one."""
     find_revisions: str
     """Selects a row where the table of migrations exists."""
 
+    @property
+    def vendor(self) -> Dialect:
+        """SQLAlchemy's own; the other database's is not loaded."""
+        return self.make_vendor()
+
+
+@cache
+def _postgres() -> Dialect:
+    from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg  # noqa: PLC0415 - as above
+
+    return PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
+
+
+@cache
+def _sqlite() -> Dialect:
+    from sqlalchemy.dialects.sqlite.aiosqlite import (  # noqa: PLC0415 - as above
+        SQLiteDialect_aiosqlite,
+    )
+
+    return SQLiteDialect_aiosqlite()
+
 
 POSTGRES = SqlDialect(
-    vendor=PGDialect_asyncpg(),  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
+    make_vendor=_postgres,
     is_postgres=True,
     instant=_as_it_is,
     find_revisions="select 1 from pg_tables where tablename = 'alembic_version'"
     " and schemaname = any(current_schemas(false))",
 )
 SQLITE = SqlDialect(
-    vendor=SQLiteDialect_aiosqlite(),
+    make_vendor=_sqlite,
     is_postgres=False,
     instant=iso_text,
     find_revisions="select 1 from sqlite_master where name = 'alembic_version'",

@@ -89,6 +89,10 @@ class SqsMessageQueue(MessageQueue):
         attributes = await self._attributes("ApproximateNumberOfMessages")
         return int(attributes["ApproximateNumberOfMessages"])
 
+    async def check(self) -> None:
+        """See that it is there and may be used. Raises MessageQueueError."""
+        await self._attributes("QueueArn")
+
     async def find_dead_letter_queue(self) -> str | None:
         """Find the URL of the dead-letter queue that the queue names. Raises MessageQueueError."""
         policy = (await self._attributes("RedrivePolicy")).get("RedrivePolicy")

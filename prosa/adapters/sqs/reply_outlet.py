@@ -1,5 +1,8 @@
 """Replies to an SQS FIFO queue, of which the channel's software takes them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prosa.adapters.event_format import reply_ready_event
 from prosa.adapters.sqs.message_queue import SqsMessageQueue
 from prosa.application.ports.message_queue import MessageQueueError, NewQueueMessage
@@ -7,8 +10,9 @@ from prosa.application.ports.reply_outlet import OutgoingReply, ReplyOutlet, Rep
 
 
 class SqsReplyOutlet(ReplyOutlet):
-    """Sends to a queue by its URL, which needs `sqs:SendMessage`. Close it with `close`.
+    """Sends to a queue by its URL. Close it with `close`.
 
+    On the queue it needs `sqs:SendMessage`, and to look at it `GetQueueAttributes`.
     Replies are grouped by their conversation. Within five minutes one that is sent again is
     dropped by SQS; after that it has the same id, by which readers know it.
     """
@@ -21,11 +25,22 @@ class SqsReplyOutlet(ReplyOutlet):
         message = NewQueueMessage(
             group=reply.conversation_id, body=reply_ready_event(reply), deduplication_id=reply.id
         )
-        try:
+        with _translated():
             await self._queue.send(message)
-        except MessageQueueError as error:
-            raise ReplyOutletError(str(error)) from error
+
+    async def check(self) -> None:
+        """Look at the queue."""
+        with _translated():
+            await self._queue.check()
 
     def close(self) -> None:
         """Close the connections."""
         self._queue.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except MessageQueueError as error:
+        raise ReplyOutletError(str(error)) from error

@@ -5,6 +5,7 @@ import json
 from prosa.adapters.aws_client import AwsClient, AwsFailure, FailureKind, TimeLimits
 from prosa.application.ports.turn_runner import AttemptId, TurnNotStarted, TurnRunner
 
+_KIND = "STANDARD"
 _STARTED_BEFORE = "ExecutionAlreadyExists"
 """What AWS says of a name that an execution had, also where that has ended: for 90 days."""
 
@@ -13,7 +14,8 @@ class StepFunctionsTurnRunner(TurnRunner):
     """Starts a Standard machine by its ARN. Close it with `close`.
 
     An execution is named after its attempt, so that an attempt has one at most:
-    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html. It needs
+    `states:StartExecution`, and to look at the machine `states:DescribeStateMachine`.
     """
 
     def __init__(self, state_machine: str, *, limits: TimeLimits | None = None) -> None:
@@ -39,6 +41,19 @@ class StepFunctionsTurnRunner(TurnRunner):
             if failure.code != _STARTED_BEFORE:
                 raise TurnNotStarted(self._in_words(failure)) from failure
 
+    async def check(self) -> None:
+        """Look at the machine, which starts nothing."""
+        try:
+            found = await self._aws.call(
+                "describe_state_machine", stateMachineArn=self._state_machine
+            )
+        except AwsFailure as failure:
+            raise TurnNotStarted(self._in_words(failure)) from failure
+        if found.get("type") != _KIND:
+            raise TurnNotStarted(
+                f"{self._state_machine} is no {_KIND} machine: another may run an attempt twice"
+            )
+
     def close(self) -> None:
         """Close the connections."""
         self._aws.close()
@@ -47,13 +62,13 @@ class StepFunctionsTurnRunner(TurnRunner):
         match failure.kind:
             case FailureKind.DENIED:
                 return (
-                    f"Step Functions does not let this process start {self._state_machine} "
-                    f"({failure.code}): it needs credentials, a region, and the permission "
-                    "states:StartExecution"
+                    f"Step Functions does not let this process use {self._state_machine} "
+                    f"({failure.code}): it needs credentials, a region, and the permissions "
+                    "states:StartExecution and states:DescribeStateMachine"
                 )
             case FailureKind.MISSING:
                 return f"there is no state machine {self._state_machine} ({failure.code})"
             case FailureKind.REFUSED:
-                return f"Step Functions refused to start a turn ({failure.code})"
+                return f"Step Functions refused a request ({failure.code})"
             case FailureKind.AWAY:
                 return f"Step Functions cannot be reached, or failed ({failure.code})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import ClassVar, Protocol
 
 from prosa.domain.errors import PortFailure
@@ -17,12 +18,28 @@ class PublishedEvent:
     envelope: str
 
 
+LONGEST_PUBLISH_SECONDS = 25.0
+"""How long a bus may take for what it is handed: less than the outbox lends it for."""
+
+
+class TryAgain(Enum):
+    """When to hand over an event again that was refused."""
+
+    LATER = auto()
+    """The bus would not take it now."""
+    AT_ONCE = auto()
+    """The bus was not asked, or did not answer: that is no fault of the event."""
+    NEVER = auto()
+    """No bus of this kind will ever take it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedEvent:
     """An event that the bus did not take, and why, in words that hold nothing of its contents."""
 
     id: EventId
     reason: str
+    try_again: TryAgain = TryAgain.LATER
 
 
 class EventBus(Protocol):
@@ -31,8 +48,12 @@ class EventBus(Protocol):
     async def publish(self, events: Sequence[PublishedEvent]) -> tuple[RefusedEvent, ...]:
         """Hand the events over in this order; what is not among the refused was taken.
 
-        Raises EventBusError where it is not known that any was taken.
+        It returns within LONGEST_PUBLISH_SECONDS; what it had no time for is refused. Raises
+        EventBusError where it is not known that any was taken.
         """
+
+    async def check(self) -> None:
+        """See that it is there and may be used. Raises EventBusError."""
 
 
 class EventBusError(PortFailure):

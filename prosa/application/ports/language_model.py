@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar, Protocol
 
 from prosa.domain.errors import PortFailure
-from prosa.domain.identifiers import TenantId
+from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.message import Utterance
 from prosa.domain.reply import Reply
 
@@ -46,11 +46,13 @@ class AnswerFormat:
 class ModelRequest:
     """What a model is asked. Each adapter spends one call of `budget` per request it sends.
 
+    `turn_id` says for which turn, where it is for one, to providers that keep records by it.
     `first_text_by` and `start_by` are set for wrappers where a chain of models shares the time: by
     when a streamed answer has to begin, and after when no call may start.
     """
 
     tenant_id: TenantId
+    turn_id: TurnId | None = None
     instructions: str
     utterances: tuple[Utterance, ...]
     deadline: datetime

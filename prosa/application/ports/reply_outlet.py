@@ -34,6 +34,9 @@ class ReplyOutlet(Protocol):
     async def send(self, reply: OutgoingReply) -> None:
         """Hand a reply over. Raises ReplyOutletError where it is not known that it was taken."""
 
+    async def check(self) -> None:
+        """See that it is there and may be used. Raises ReplyOutletError."""
+
 
 class ReplyOutletError(PortFailure):
     """The outlet could not be reached, or refused."""

@@ -25,6 +25,9 @@ class TurnRunner(Protocol):
         Raises TurnNotStarted, after which it may run all the same: the answer may have got lost.
         """
 
+    async def check(self) -> None:
+        """See that it is there and may be used. Raises TurnNotStarted."""
+
 
 class TurnNotStarted(PortFailure):
     """Nobody took the turn on."""

@@ -4,14 +4,15 @@ Set `ReportBatchItemFailures` on the event source mapping: what is not named as 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 
+# ruff: noqa: PLC0415 - what a function needs is loaded while the collector rests
+
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prosa.application.ports.message_queue import ReceivedMessage
-from prosa.bootstrap import bootstrap
 from prosa.entrypoints.aws_lambda.runtime import (
+    SECONDS_TO_GIVE_UP,
     SPARE_SECONDS,
     Container,
     Handler,
@@ -20,10 +21,10 @@ from prosa.entrypoints.aws_lambda.runtime import (
     read_settings,
     seconds_to_use,
 )
-from prosa.entrypoints.consuming import ConsumeMessages
 
-SECONDS_TO_GIVE_UP = 2.5
-"""How long turns that run when the time is up may take to store that they failed."""
+if TYPE_CHECKING:
+    from prosa.application.ports.message_queue import ReceivedMessage
+    from prosa.entrypoints.consuming import ConsumeMessages
 
 Answer = dict[str, list[dict[str, str]]]
 
@@ -31,8 +32,11 @@ logger = logging.getLogger(__name__)
 
 
 def _open() -> Handler:
+    from prosa.bootstrap import bootstrap
+    from prosa.entrypoints.consuming import consume_messages_of
+
     container = Container(bootstrap(read_settings()))
-    consume = ConsumeMessages(container.opened.take_turn, container.opened.deliver_reply)
+    consume = consume_messages_of(container.opened)
 
     def consume_messages(event: Mapping[str, Any], context: InvocationContext) -> Answer:
         seconds = seconds_to_use(context, SPARE_SECONDS + SECONDS_TO_GIVE_UP)
@@ -45,7 +49,7 @@ __getattr__ = opened_when_asked_for(_open)
 
 
 async def consume_within(
-    consume: ConsumeMessages, messages: Sequence[ReceivedMessage], seconds: float
+    consume: "ConsumeMessages", messages: "Sequence[ReceivedMessage]", seconds: float
 ) -> Answer:
     """Consume messages, and name those that SQS is to keep: all of them when the time is up.
 
@@ -59,12 +63,14 @@ async def consume_within(
         return _keeping(messages)
 
 
-def messages_of(event: Mapping[str, Any]) -> list[ReceivedMessage]:
+def messages_of(event: Mapping[str, Any]) -> "list[ReceivedMessage]":
     """Read the messages of an event, in its order."""
     return [_message(record) for record in event["Records"]]
 
 
-def _message(record: Mapping[str, Any]) -> ReceivedMessage:
+def _message(record: Mapping[str, Any]) -> "ReceivedMessage":
+    from prosa.application.ports.message_queue import ReceivedMessage
+
     attributes = record.get("attributes") or {}
     return ReceivedMessage(
         id=record["messageId"],
@@ -75,5 +81,5 @@ def _message(record: Mapping[str, Any]) -> ReceivedMessage:
     )
 
 
-def _keeping(messages: Iterable[ReceivedMessage]) -> Answer:
+def _keeping(messages: "Iterable[ReceivedMessage]") -> Answer:
     return {"batchItemFailures": [{"itemIdentifier": message.id} for message in messages]}

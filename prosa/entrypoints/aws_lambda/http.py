@@ -22,6 +22,7 @@ from prosa.entrypoints.aws_lambda.runtime import (
     opened_when_asked_for,
     read_settings,
     seconds_to_use,
+    send_telemetry,
 )
 from prosa.entrypoints.http.preferences import require_answer_within
 
@@ -92,6 +93,7 @@ class Invocation:
         if self._app.events_stored.is_set():
             self._app.events_stored.clear()
             await self._relay()
+        await send_telemetry(self._app)
 
     async def _relay(self) -> None:
         try:

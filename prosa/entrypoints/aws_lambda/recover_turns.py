@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from prosa.entrypoints.aws_lambda.runtime import (
+    SECONDS_TO_GIVE_UP,
     SPARE_SECONDS,
     Container,
     Handler,
@@ -19,9 +20,6 @@ from prosa.entrypoints.aws_lambda.runtime import (
 
 if TYPE_CHECKING:
     from prosa.application.recover_turns import Recovered, RecoverTurns
-
-SECONDS_TO_GIVE_UP = 2.5
-"""How long turns that run when the time is up may take to store that they failed."""
 
 logger = logging.getLogger(__name__)
 

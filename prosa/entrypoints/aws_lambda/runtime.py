@@ -12,10 +12,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
     from prosa.settings import Settings
 
 SPARE_SECONDS = 2.0
 """How much of an invocation's time is kept, to say what came of it before Lambda ends it."""
+
+SECONDS_TO_GIVE_UP = 2.5
+"""How long turns that run when the time is up may take to store that they failed."""
+
+TELEMETRY_SECONDS = 0.5
+"""How long the end of an invocation waits for what it saw to be sent."""
 
 _ROUNDS_TO_CATCH_UP = 8
 """Of the loop: what came is read in one, the end behind it in the next, and is told in a third.
@@ -60,7 +67,7 @@ class Container(Generic[T]):
     def run(self, work: Coroutine[Any, Any, R]) -> R:
         """Do the work of an invocation. Raises what it raises."""
         self._runner.run(catch_up())
-        return self._runner.run(work)
+        return self._runner.run(_then_telemetry(work, self.opened))
 
     def close(self) -> None:
         """Close what was opened, and the loop."""
@@ -77,6 +84,23 @@ class Container(Generic[T]):
             self.close()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+async def _then_telemetry(work: Coroutine[Any, Any, R], opened: object) -> R:
+    try:
+        return await work
+    finally:
+        await send_telemetry(opened)
+
+
+async def send_telemetry(opened: object) -> None:
+    """Send what was seen, if anything is: between invocations nothing would be sent.
+
+    A collector that hangs is waited for a short while, and not again while it hangs.
+    """
+    telemetry: Telemetry | None = getattr(opened, "telemetry", None)
+    if telemetry is not None:
+        await telemetry.flush(TELEMETRY_SECONDS)
 
 
 async def catch_up() -> None:
@@ -130,12 +154,16 @@ def _collector_at_rest() -> Iterator[None]:
 def read_settings() -> "Settings":
     """Read the settings, and set the levels of logging by them. Raises ConfigurationError.
 
-    The runtime has said already where lines go, and adds the invocation's id to each. Of other
-    packages only warnings are shown, whatever the level: they may write down messages.
+    The runtime has said already where lines go, and adds the invocation's id to each. Where it
+    writes JSON, they have those of their trace and turn, too. Of other packages only warnings are
+    shown, whatever the level: they may write down messages.
     """
-    from prosa.settings import Settings  # noqa: PLC0415 - loaded while the collector rests
+    from prosa.bootstrap import secrets  # noqa: PLC0415 - loaded while the collector rests
+    from prosa.entrypoints.logs import Context  # noqa: PLC0415 - as above
 
-    settings = Settings()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Context())
+    settings = secrets.read_settings()
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("prosa").setLevel(settings.log_level)
     return settings

@@ -13,7 +13,7 @@ from prosa.bootstrap.parts import Chore
 from prosa.bootstrap.queues import open_inbound_queue
 from prosa.bootstrap.secrets import read_settings
 from prosa.entrypoints.cli.passes import Passes, until_stopped
-from prosa.entrypoints.consuming import Consumed, ConsumeMessages, consume_batch
+from prosa.entrypoints.consuming import Consumed, consume_batch, consume_messages_of
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop, doing
 from prosa.settings import Settings
@@ -40,7 +40,7 @@ def consume(
     effect, else with 1.
     """
     settings = read_settings()
-    set_up_logging(settings.log_level)
+    set_up_logging(settings)
     consumed = asyncio.run(_consume(settings, once=once, quiet=as_json))
     typer.echo(json.dumps(asdict(consumed)) if as_json else _told(consumed))
     raise typer.Exit(1 if once and consumed.left else 0)
@@ -50,7 +50,7 @@ async def _consume(settings: Settings, *, once: bool, quiet: bool) -> Consumed:
     wait = WAIT_SECONDS_ONCE if once else WAIT_SECONDS
     opening = open_inbound_queue(settings, wait_seconds=wait)
     async with opening as queue, bootstrap(settings) as app:
-        consume_messages = ConsumeMessages(app.take_turn, app.deliver_reply)
+        consume_messages = consume_messages_of(app)
         passes = Passes(partial(consume_batch, queue, consume_messages), Consumed())
         if once:
             await until_stopped(passes.until_nothing_is_due(), passes.stop)

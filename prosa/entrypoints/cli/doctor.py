@@ -13,10 +13,13 @@ import typer
 from prosa.application.ports.guardrail import Passage
 from prosa.application.ports.language_model import ModelRequest
 from prosa.application.turn_policy import TurnPolicy
+from prosa.bootstrap.events import open_event_bus
 from prosa.bootstrap.identity import read_key_set
 from prosa.bootstrap.models import open_model
 from prosa.bootstrap.moments import now
 from prosa.bootstrap.packages import required_packages
+from prosa.bootstrap.queues import open_inbound_queue, open_reply_outlet, open_turn_runner
+from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import naming_database, open_database
 from prosa.bootstrap.texts import load_guardrail, load_intent_classifier, load_intents, load_prompts
 from prosa.domain.content import Text
@@ -67,11 +70,11 @@ def _tell(diagnosis: Diagnosis) -> None:
 
 async def _diagnoses() -> list[Diagnosis]:
     try:
-        settings = Settings()
+        settings = read_settings()
     except ConfigurationError as error:
         # Nothing else can be looked at.
         return [Diagnosis(part="settings", works=False, detail=str(error))]
-    set_up_logging(settings.log_level)
+    set_up_logging(settings)
     checks: dict[str, Callable[[Settings], Awaitable[str]]] = {
         "settings": _check_settings,
         "identity": _check_identity,
@@ -79,6 +82,9 @@ async def _diagnoses() -> list[Diagnosis]:
         "prompts": _check_prompts,
         "guardrail": _check_guardrail,
         "intents": _check_intents,
+        "turns": _check_turn_runner,
+        "events": _check_event_bus,
+        "queues": _check_queues,
     }
     diagnoses = [await _diagnosis(part, check(settings)) for part, check in checks.items()]
     models = [await _diagnosis("model", _check_model(settings, n)) for n in settings.models]
@@ -117,8 +123,9 @@ async def _check_database(settings: Settings) -> str:
         raise ConfigurationError(f"there is no {file} yet: run `prosa migrate`")
     async with open_database(settings) as database:
         with naming_database(settings):
-            await database.check()
-        return f"{settings.database_place}, at revision {await database.revision()}"
+            newer = await database.check()
+        told = newer or f"at revision {await database.revision()}"
+        return f"{settings.database_place}, {told}"
 
 
 async def _check_prompts(settings: Settings) -> str:
@@ -135,6 +142,30 @@ async def _check_guardrail(_settings: Settings) -> str:
 async def _check_intents(settings: Settings) -> str:
     intents = load_intents()
     return f"{len(intents.names)} of them, told by {settings.intent_classifier}"
+
+
+async def _check_turn_runner(settings: Settings) -> str:
+    async with open_turn_runner(settings) as runner:
+        if runner is None:
+            return "run in the process that accepts them"
+        await runner.check()
+        return f"run in {settings.turn_runner.partition(':')[2]}"
+
+
+async def _check_event_bus(settings: Settings) -> str:
+    async with open_event_bus(settings) as event_bus:
+        await event_bus.check()
+        return f"go to {settings.event_bus}"
+
+
+async def _check_queues(settings: Settings) -> str:
+    async with open_reply_outlet(settings) as outlet:
+        if outlet is not None:
+            await outlet.check()
+    if settings.inbound_queue is None:
+        return "no channel pushes messages to one"
+    async with open_inbound_queue(settings, wait_seconds=0) as queue:
+        return f"about {await queue.count()} messages wait in {settings.inbound_queue}"
 
 
 async def _check_model(settings: Settings, name: ModelName) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import Migration
 from prosa.bootstrap.storage import migrate as run_migrations
 from prosa.entrypoints.logs import set_up_logging
@@ -20,8 +21,8 @@ def migrate(
 
     All in one transaction: where it fails, the database stays as it was.
     """
-    settings = Settings()
-    set_up_logging(settings.log_level)
+    settings = read_settings()
+    set_up_logging(settings)
     migration = asyncio.run(run_migrations(settings))
     typer.echo(json.dumps(asdict(migration)) if as_json else _told(migration, settings))
 

@@ -29,7 +29,7 @@ def recover(
     them again. `prosa serve` does so as well; several may.
     """
     settings = read_settings()
-    set_up_logging(settings.log_level)
+    set_up_logging(settings)
     recovered = asyncio.run(_recover(settings, once=once, quiet=as_json))
     typer.echo(json.dumps(asdict(recovered)) if as_json else _told(recovered))
 

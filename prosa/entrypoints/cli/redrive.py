@@ -9,6 +9,7 @@ import typer
 
 from prosa.application.redrive_messages import RedriveMessages
 from prosa.bootstrap.queues import open_redrive
+from prosa.bootstrap.secrets import read_settings
 from prosa.entrypoints.cli.consume import messages
 from prosa.entrypoints.logs import set_up_logging
 from prosa.settings import Settings
@@ -36,8 +37,8 @@ def redrive(
 
     First mend what it failed of: the log names it. It may be repeated, also after it broke off.
     """
-    settings = Settings()
-    set_up_logging(settings.log_level)
+    settings = read_settings()
+    set_up_logging(settings)
     redriven = asyncio.run(_redrive(settings, limit=limit, dry_run=dry_run))
     typer.echo(json.dumps(asdict(redriven)) if as_json else _told(redriven, dry_run=dry_run))
 

@@ -34,7 +34,7 @@ def relay(
     everything, else with 1.
     """
     settings = read_settings()
-    set_up_logging(settings.log_level)
+    set_up_logging(settings)
     relayed = asyncio.run(_relay(settings, once=once, parked=parked, quiet=as_json))
     typer.echo(json.dumps(asdict(relayed)) if as_json else _told(relayed))
     raise typer.Exit(1 if once and (relayed.failed or relayed.parked) else 0)

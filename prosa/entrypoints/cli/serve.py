@@ -17,6 +17,7 @@ import typer
 
 from prosa.bootstrap import bootstrap
 from prosa.bootstrap.packages import required_packages
+from prosa.bootstrap.secrets import read_settings
 from prosa.domain.errors import ConfigurationError
 from prosa.entrypoints.cli.in_words import is_demonstration, model_in_words
 from prosa.entrypoints.logs import log_configuration, set_up_logging
@@ -26,6 +27,7 @@ from prosa.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
     from prosa.entrypoints.http.app import OpenParts
     from prosa.entrypoints.http.parts import Parts
 
@@ -53,19 +55,24 @@ def serve(
         int, typer.Option(help="The port; 0 is any free one.", min=0, max=65_535)
     ] = 8_000,
     workers: Annotated[int, typer.Option(help="How many processes serve.", min=1)] = 1,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show where the time of each turn went.")
+    ] = False,
 ) -> None:
     """Serve the HTTP API.
 
     A SQLite file is made and migrated. Postgres has to be migrated (`prosa migrate`); while it is
     away, /readyz says so.
     """
-    settings = Settings()
-    set_up_logging(settings.log_level)
+    settings = read_settings()
+    set_up_logging(settings)
     with required_packages("prosa serve speaks HTTP", extra="http"):
         import uvicorn  # noqa: F401, PLC0415 - of an extra, and the slowest to load
     with _listening(settings, host, port) as listening:
+        if trace and workers > 1:
+            raise ConfigurationError("--trace shows the turns of one process: leave out --workers")
         if workers == 1:
-            _serve_here(settings, listening)
+            _serve_here(settings, listening, _shown_traces(settings) if trace else None)
         else:
             _serve_in_processes(settings, listening, workers)
 
@@ -75,7 +82,7 @@ def http_app() -> "FastAPI":
 
     Raises ConfigurationError.
     """
-    settings = Settings()
+    settings = read_settings()
     require_authentication(settings)
     return _app(settings, lambda: bootstrap(settings))
 
@@ -120,14 +127,23 @@ def _settle() -> None:
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
 
 
-def _serve_here(settings: Settings, listening: socket.socket) -> None:
+def _shown_traces(settings: Settings) -> "Telemetry":
+    """Have each trace written to standard output. Raises ConfigurationError."""
+    from prosa.bootstrap.telemetry import make_telemetry  # noqa: PLC0415 - only where it is wanted
+
+    return make_telemetry(settings, show=typer.echo)
+
+
+def _serve_here(
+    settings: Settings, listening: socket.socket, telemetry: "Telemetry | None"
+) -> None:
     """Serve in this process. What cannot be opened is said before anything is served."""
     import uvicorn  # noqa: PLC0415 - as above
 
     from prosa.entrypoints.cli.stopping import PatientServer  # noqa: PLC0415 - as above
 
     async def run() -> None:
-        async with bootstrap(settings) as app:
+        async with _shutting_down(telemetry), bootstrap(settings, telemetry=telemetry) as app:
             opened = _app(settings, lambda: contextlib.nullcontext(app))
             server = PatientServer(uvicorn.Config(opened, **_options(settings)))
             announce(settings, listening)
@@ -137,6 +153,16 @@ def _serve_here(settings: Settings, listening: socket.socket) -> None:
     loop_factory = uvicorn.Config(http_app, log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(run())
+
+
+@contextlib.asynccontextmanager
+async def _shutting_down(telemetry: "Telemetry | None") -> AsyncIterator[None]:
+    """Show what is still to be shown, at the end."""
+    try:
+        yield
+    finally:
+        if telemetry is not None:
+            await telemetry.shut_down()
 
 
 def _serve_in_processes(settings: Settings, listening: socket.socket, workers: int) -> None:
@@ -171,7 +197,7 @@ def _options(settings: Settings) -> dict[str, Any]:
 
     return {
         "http": PunctualConnection,
-        "log_config": log_configuration(settings.log_level),
+        "log_config": log_configuration(settings),
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,  # nothing asks for the client's address

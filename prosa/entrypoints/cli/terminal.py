@@ -75,6 +75,11 @@ class Terminal:
             self._out.file.write(text)
         self._out.file.flush()
 
+    def begin_anew(self) -> None:
+        """Leave what was said so far as it is: what comes is said in its place."""
+        if self._speaking:
+            self.end()
+
     def end(self) -> None:
         """End what is being said."""
         self._stop_waiting()

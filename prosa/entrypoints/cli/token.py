@@ -9,9 +9,9 @@ import typer
 
 from prosa.bootstrap.moments import now
 from prosa.bootstrap.packages import required_packages
+from prosa.bootstrap.secrets import read_settings
 from prosa.domain.errors import ConfigurationError
 from prosa.domain.identifiers import DEFAULT_TENANT
-from prosa.settings import Settings
 
 ISSUER = "http://localhost/prosa-development"
 CLIENT_ID = "prosa-development"
@@ -48,7 +48,7 @@ def token(
     Issuer, client and the names of claims are those of the settings. What a server needs to believe
     the token is said on standard error.
     """
-    settings = Settings()
+    settings = read_settings()
     if settings.environment != "development":
         raise ConfigurationError(
             f"tokens come from your issuer: with PROSA_ENVIRONMENT={settings.environment} "

@@ -18,6 +18,7 @@ from prosa.entrypoints.http.parts import Parts, Serving, serve_by, serving_by
 from prosa.entrypoints.http.problem_table import RequestRefusedError, problem_of
 from prosa.entrypoints.http.request_facts import facts_of
 from prosa.entrypoints.http.routes import conversations, health, messages, turns
+from prosa.entrypoints.http.tracing import seeing_requests
 from prosa.entrypoints.http.unrouted import problem_of_http
 from prosa.entrypoints.http.validation import problem_of_validation
 from prosa.entrypoints.loops import doing
@@ -61,7 +62,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_app() as parts, doing(parts.chores):
+        async with open_app() as parts, doing(parts.chores), seeing_requests(app, parts.telemetry):
             live_turns = LiveTurns(drain_seconds)
             serving = Serving(
                 parts=parts,

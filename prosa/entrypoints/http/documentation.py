@@ -9,6 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from prosa.entrypoints.http import schemas
 from prosa.entrypoints.http.examples import EVENTS, EXAMPLES, TRACE_ID
+from prosa.entrypoints.http.idempotency_key import MAX_KEY_CHARACTERS
+from prosa.entrypoints.http.links import add_links
 from prosa.entrypoints.http.preferences import EVENT_STREAM, JSON
 from prosa.entrypoints.http.problem_table import PROBLEM_OF_CODE, Problem
 from prosa.entrypoints.http.problems import MEDIA_TYPE, TYPE_PREFIX
@@ -29,6 +31,7 @@ Customer-service conversations with AI. `POST /v1/messages` is the one call that
   that customer's conversations; others are not found.
 * Problems are RFC 9457 documents; their `code` is for programs. `Retry-After` says when to ask
   again.
+* A later version may say more: ignore fields, and codes of problems, that you do not know.
 * `X-Request-Id` and `traceparent` (W3C Trace Context) are taken over where they are sent, made
   where not, and returned.
 """
@@ -121,7 +124,7 @@ def _complete(document: dict[str, Any]) -> None:
         name: {"value": example} for name, example in EXAMPLES.items()
     }
     shapes = document["components"]["schemas"]
-    shapes.update(defined["$defs"])
+    shapes.update({name: _open_ended(shape) for name, shape in defined["$defs"].items()})
     del shapes["HTTPValidationError"], shapes["ValidationError"]
     document["components"]["securitySchemes"] = {_SCHEME: _BEARER}
     for path in document["paths"].values():
@@ -130,6 +133,12 @@ def _complete(document: dict[str, Any]) -> None:
                 operation["security"] = [{_SCHEME: []}]
             if JSON in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
+    add_links(document)
+
+
+def _open_ended(shape: dict[str, Any]) -> dict[str, Any]:
+    """Promise of an answer what is there, and not that a later version says no more."""
+    return {word: said for word, said in shape.items() if word != "additionalProperties"}
 
 
 _ANSWERED: tuple[type[BaseModel], ...] = (
@@ -184,7 +193,11 @@ _KEY_HEADER = {
         "1 to 255 printable ASCII characters, bare or as a quoted string. The same key and body "
         "bring the same answer; a request without one gets a key made for it."
     ),
-    "schema": {"type": "string", "minLength": 1},
+    "schema": {
+        "type": "string",
+        "maxLength": MAX_KEY_CHARACTERS,
+        "pattern": r'^([!#-~]([ -~]*[!-~])?|"([ !#-\[\]-~]|\\["\\])+")$',
+    },
     "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }
 _PREFER_HEADER = {
@@ -212,6 +225,24 @@ IDEMPOTENCY_HEADER: dict[str, Any] = {"parameters": [_KEY_HEADER]}
 TURN_HEADERS: dict[str, Any] = {"parameters": [_KEY_HEADER, _PREFER_HEADER]}
 EVENTS_HEADER: dict[str, Any] = {"parameters": [_LAST_EVENT_ID_HEADER]}
 
+_STREAM = {
+    "schema": {"type": "string"},
+    # What one event is, as OpenAPI 3.2 says it; to tools of 3.1 the whole is a text.
+    "itemSchema": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+            "event": {
+                "type": "string",
+                "enum": ["turn.started", "turn.delta", "turn.completed", "turn.failed"],
+            },
+            "data": {"type": "string", "contentMediaType": JSON},
+        },
+        "required": ["id", "event", "data"],
+    },
+    "example": EVENTS,
+}
+
 CONVERSATION_STARTED = json_of(
     schemas.Conversation,
     "started_conversation",
@@ -231,7 +262,7 @@ _ANSWERED_TURN = json_of(
     "Idempotency-Key",
     "Idempotent-Replayed",
 )
-_ANSWERED_TURN["content"][EVENT_STREAM] = {"schema": {"type": "string"}, "example": EVENTS}
+_ANSWERED_TURN["content"][EVENT_STREAM] = _STREAM
 
 TURN_ANSWERS = answers(
     {
@@ -273,7 +304,7 @@ EVENTS_ANSWERS = answers(
         200: {
             "description": "The events behind `Last-Event-ID`, to the end of the turn.",
             "headers": header_documents("X-Request-Id"),
-            "content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": EVENTS}},
+            "content": {EVENT_STREAM: _STREAM},
         },
         204: {
             "description": "All events were read. An `EventSource` does not connect again.",

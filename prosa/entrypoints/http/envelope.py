@@ -3,6 +3,7 @@
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from prosa.adapters.log_context import TRACE_ID
 from prosa.entrypoints.http.problem_table import INTERNAL_ERROR
 from prosa.entrypoints.http.problems import answer, report
 from prosa.entrypoints.http.request_facts import RequestFacts, keep_facts
@@ -35,6 +36,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         facts = RequestFacts.read(scope["headers"])
+        TRACE_ID.set(facts.trace_id)
         keep_facts(scope, facts)
         begun = False
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from fastapi import FastAPI, Request
 
@@ -14,6 +14,9 @@ from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.bootstrap.parts import Chore
 from prosa.entrypoints.http.live_turns import LiveTurns
+
+if TYPE_CHECKING:  # an extra
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
 
 
 class Probe(Protocol):
@@ -65,6 +68,10 @@ class Parts(Protocol):
     @property
     def chores(self) -> tuple[Chore, ...]:
         """What is done beside answering."""
+
+    @property
+    def telemetry(self) -> "Telemetry | None":
+        """What sees the requests, if anything does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 from fastapi import Request, Response
 
+from prosa.bootstrap.moments import now
 from prosa.domain.errors import DeadlineExceeded
 from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.turn import Turn, TurnStatus
+from prosa.entrypoints.elsewhere import ReadTurn, watched
 from prosa.entrypoints.http import problems
 from prosa.entrypoints.http.authentication import conversations_of
-from prosa.entrypoints.http.elsewhere import ReadTurn, watched
 from prosa.entrypoints.http.event_stream import (
     PING,
     EventStream,
@@ -95,14 +96,18 @@ async def awaited_events(
     events = EventWriter(after)
     yield events.started(turn)
     known, spoke_at = turn, time.monotonic()
-    give_up_at = _FOREVER if patience is None else datetime.now(UTC) + timedelta(seconds=patience)
-    async for latest in watched(turn, read, until=lambda it: min(it.lease_until, give_up_at)):
+    give_up_at = _FOREVER if patience is None else now() + timedelta(seconds=patience)
+
+    def until(it: Turn) -> datetime:
+        return min(it.lease_until, give_up_at)
+
+    async for latest in watched(turn, read, until=until, clock=now):
         known = latest
         if time.monotonic() - spoke_at >= ping_seconds:
             yield PING
             spoke_at = time.monotonic()
     if known.status is TurnStatus.RUNNING:
-        if known.lease_has_run_out(datetime.now(UTC)):
+        if known.lease_has_run_out(now()):
             yield events.failed(tell(problem_of(DeadlineExceeded(turn.id))))
     else:
         seen = max(after, 1) if known.attempt == turn.attempt else 0

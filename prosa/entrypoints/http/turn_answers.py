@@ -5,6 +5,7 @@ from functools import partial
 
 from fastapi import Request, Response
 
+from prosa.adapters.log_context import TURN_ID
 from prosa.application.accept_turn import AcceptedTurn, CustomerMessage
 from prosa.application.take_turn import TakeTurn
 from prosa.domain.errors import TurnFailed
@@ -91,6 +92,7 @@ async def _accept(
         facts.replayed = True
         raise
     facts.turn_id = accepted.turn.id
+    TURN_ID.set(accepted.turn.id)
     facts.replayed = accepted.replayed
     return accepted
 

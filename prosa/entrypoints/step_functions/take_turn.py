@@ -20,6 +20,7 @@ from prosa.entrypoints.aws_lambda.runtime import (
 
 if TYPE_CHECKING:
     from prosa.entrypoints.step_functions.tasks import Event, Task
+    from prosa.settings import Settings
 
 PUBLISH = "publish"
 STEPS = ("classify", "generate", "record", "fail")
@@ -34,12 +35,19 @@ def _open_step(name: str) -> Handler:
     from prosa.entrypoints.step_functions import tasks
 
     task: Task = getattr(tasks, name)
-    container = Container(bootstrap(read_settings()))
+    settings = read_settings()
+    # A model's SDK is most of a start, and the right to call it is for those that do.
+    model = None if _asks_a_model(name, settings) else tasks.UnaskedModel()
+    container = Container(bootstrap(settings, model=model))
 
     def take_step(event: "Event", _context: InvocationContext) -> None:
         container.run(task(container.opened.turn_steps, event))
 
     return take_step
+
+
+def _asks_a_model(name: str, settings: "Settings") -> bool:
+    return name == "generate" or (name == "classify" and settings.intent_classifier == "prompted")
 
 
 def _open_publish() -> Handler:

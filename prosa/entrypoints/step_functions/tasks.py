@@ -3,9 +3,11 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from prosa.application.ports.language_model import LanguageModel, ModelRequest, OnText
 from prosa.application.ports.turn_runner import AttemptId
 from prosa.application.turn_steps import TurnSteps
 from prosa.domain.identifiers import TenantId, TurnId
+from prosa.domain.reply import Reply
 from prosa.entrypoints.step_functions.failures import kind_of, reporting
 
 Event = Mapping[str, Any]
@@ -33,6 +35,18 @@ async def fail(steps: TurnSteps, event: Event) -> None:
 
 
 Task = Callable[[TurnSteps, Event], Coroutine[Any, Any, None]]
+
+
+class UnaskedModel(LanguageModel):
+    """Stands where a task asks no model, so that none has to be opened."""
+
+    name = "none"
+    context_tokens = 1
+    needs_alternating_roles = False
+
+    async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
+        """Tell of a bug."""
+        raise NotImplementedError("this task was opened without a model, and asks one")
 
 
 def _attempt_of(event: Event) -> AttemptId:

@@ -6,25 +6,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from embedded_aws.bedrock.wire_format import asked_for, error, json_answer
+from embedded_aws.loopback_server import CLOSE, HANG, Json, LoopbackServer, Step, response
 from prosa.adapters.bedrock.guardrail import UNNAMED, BedrockGuardrail
 from prosa.adapters.bedrock.wire_format import GuardrailReference
 from prosa.application.ports.guardrail import GuardrailError
 from prosa.domain.errors import ConfigurationError
 from prosa.domain.verdict import Allowed, Blocked, Direction, Redacted
 from prosa.testing.guardrail_contract import screen
-from tests.adapters.bedrock.stub import (
-    CLOSE,
-    HANG,
-    BedrockStub,
-    Json,
-    Step,
-    environment,
-    error,
-    json_answer,
-    response,
-    running_stub,
-    verdict,
-)
+from tests.adapters.bedrock.stub import environment, running_stub, verdict
 
 REFERENCE = GuardrailReference(id="gr1234567890", version="1")
 TEXT = "Meu CPF é 123.456.789-09."
@@ -33,7 +23,7 @@ SOON = 3.0
 
 
 @pytest.fixture
-async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BedrockStub]:
+async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopbackServer]:
     async with running_stub() as stub:
         for name, value in environment(stub.url).items():
             monkeypatch.setenv(name, value)
@@ -41,7 +31,7 @@ async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BedrockStub]:
 
 
 @pytest.fixture
-async def guardrail(stub: BedrockStub) -> AsyncIterator[BedrockGuardrail]:
+async def guardrail(stub: LoopbackServer) -> AsyncIterator[BedrockGuardrail]:
     assert stub.url
     guardrail = BedrockGuardrail(REFERENCE, seconds=0.5)
     await guardrail.open()
@@ -53,15 +43,15 @@ async def guardrail(stub: BedrockStub) -> AsyncIterator[BedrockGuardrail]:
     ("direction", "source"), [(Direction.INBOUND, "INPUT"), (Direction.OUTBOUND, "OUTPUT")]
 )
 async def test_a_passage_is_sent_with_its_direction(
-    stub: BedrockStub, guardrail: BedrockGuardrail, direction: Direction, source: str
+    stub: LoopbackServer, guardrail: BedrockGuardrail, direction: Direction, source: str
 ) -> None:
     assert await screen(guardrail, direction, TEXT) == Allowed()
-    assert stub.requests[0].model_id == REFERENCE.id
+    assert asked_for(stub.requests[0]) == REFERENCE.id
     assert stub.requests[0].body == {"source": source, "content": [{"text": {"text": TEXT}}]}
 
 
 async def test_a_blank_passage_passes_without_being_sent(
-    stub: BedrockStub, guardrail: BedrockGuardrail
+    stub: LoopbackServer, guardrail: BedrockGuardrail
 ) -> None:
     assert await screen(guardrail, Direction.INBOUND, " \n") == Allowed()
     assert not stub.requests
@@ -103,13 +93,15 @@ async def test_a_blank_passage_passes_without_being_sent(
     ],
 )
 async def test_what_blocks_is_named_and_never_quoted(
-    stub: BedrockStub, guardrail: BedrockGuardrail, assessment: Json, reason: str
+    stub: LoopbackServer, guardrail: BedrockGuardrail, assessment: Json, reason: str
 ) -> None:
     stub.will(json_answer(verdict(assessment, SAFE)))
     assert await screen(guardrail, Direction.INBOUND, TEXT) == Blocked(reason=reason)
 
 
-async def test_what_is_masked_is_named_once(stub: BedrockStub, guardrail: BedrockGuardrail) -> None:
+async def test_what_is_masked_is_named_once(
+    stub: LoopbackServer, guardrail: BedrockGuardrail
+) -> None:
     cpf = {"name": "CPF", "match": "123.456.789-09", "action": "ANONYMIZED"}
     found = {"sensitiveInformationPolicy": {"piiEntities": [], "regexes": [cpf, cpf]}}
     stub.will(json_answer(verdict(found, "Meu CPF é {CPF}.")))
@@ -118,7 +110,7 @@ async def test_what_is_masked_is_named_once(stub: BedrockStub, guardrail: Bedroc
 
 
 async def test_a_mask_that_leaves_nothing_blocks(
-    stub: BedrockStub, guardrail: BedrockGuardrail
+    stub: LoopbackServer, guardrail: BedrockGuardrail
 ) -> None:
     cpf = {"name": "CPF", "action": "ANONYMIZED"}
     answer = verdict({"sensitiveInformationPolicy": {"regexes": [cpf]}}, "")
@@ -144,7 +136,7 @@ async def test_a_mask_that_leaves_nothing_blocks(
     ],
 )
 async def test_where_there_is_no_verdict_nothing_passes(
-    stub: BedrockStub, guardrail: BedrockGuardrail, step: Step
+    stub: LoopbackServer, guardrail: BedrockGuardrail, step: Step
 ) -> None:
     stub.will(step)
     async with asyncio.timeout(SOON):
@@ -155,7 +147,7 @@ async def test_where_there_is_no_verdict_nothing_passes(
 
 
 async def test_without_a_region_it_cannot_be_opened(
-    stub: BedrockStub, monkeypatch: pytest.MonkeyPatch
+    stub: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     guardrail = BedrockGuardrail(REFERENCE)

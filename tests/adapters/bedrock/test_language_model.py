@@ -12,6 +12,33 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
+from embedded_aws.bedrock.wire_format import (
+    STREAM_HEAD,
+    asked_for,
+    converse_answer,
+    delta,
+    ended,
+    error,
+    event,
+    event_stream,
+    frame,
+    json_answer,
+    operation,
+    stream_exception,
+    text_delta,
+    tool_use,
+)
+from embedded_aws.bedrock.wire_format import said as said_events
+from embedded_aws.loopback_server import (
+    CLOSE,
+    HANG,
+    LAST_CHUNK,
+    Json,
+    LoopbackServer,
+    Step,
+    chunked,
+    response,
+)
 from prosa.adapters.bedrock.language_model import BedrockLanguageModel
 from prosa.adapters.bedrock.runtime import EVENTS_AHEAD
 from prosa.adapters.bedrock.wire_format import GuardrailReference
@@ -30,37 +57,11 @@ from prosa.application.ports.language_model import (
 )
 from prosa.domain.content import Text, ToolCall, ToolResult, text_of
 from prosa.domain.errors import ConfigurationError
-from prosa.domain.identifiers import TenantId
+from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.message import Role, Utterance
 from prosa.domain.reply import FinishReason, TokenUsage
 from prosa.testing.language_model_contract import YES_OR_NO, Listener, model_request, said
-from tests.adapters.bedrock.stub import (
-    CLOSE,
-    HANG,
-    STREAM_END,
-    STREAM_HEAD,
-    TEXT,
-    WORDS,
-    BedrockStub,
-    Json,
-    Step,
-    chunked,
-    converse_answer,
-    delta,
-    ended,
-    environment,
-    error,
-    event,
-    event_stream,
-    frame,
-    json_answer,
-    response,
-    running_stub,
-    stream_exception,
-    text_delta,
-    tool_use,
-)
-from tests.adapters.bedrock.stub import said as said_events
+from tests.adapters.bedrock.stub import TEXT, WORDS, environment, running_stub
 
 CLAUDE = "us.anthropic.claude-3-5-haiku-20241022-v1:0"
 LLAMA = "meta.llama3-1-8b-instruct-v1:0"
@@ -89,7 +90,7 @@ Opened = Callable[[str], BedrockLanguageModel]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running() -> AsyncIterator[BedrockStub]:
+async def running() -> AsyncIterator[LoopbackServer]:
     with pytest.MonkeyPatch.context() as patch:
         async with running_stub() as stub:
             for name, value in environment(stub.url).items():
@@ -98,7 +99,7 @@ async def running() -> AsyncIterator[BedrockStub]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def opened(running: BedrockStub) -> AsyncIterator[Opened]:
+async def opened(running: LoopbackServer) -> AsyncIterator[Opened]:
     """Give models by their ids, each of which is made once."""
     assert running.url
     models: dict[str, BedrockLanguageModel] = {}
@@ -112,7 +113,7 @@ async def opened(running: BedrockStub) -> AsyncIterator[Opened]:
 
 
 @pytest.fixture
-def stub(running: BedrockStub) -> BedrockStub:
+def stub(running: LoopbackServer) -> LoopbackServer:
     running.forget()
     return running
 
@@ -123,7 +124,7 @@ def model(opened: Opened) -> BedrockLanguageModel:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def new_model(stub: BedrockStub) -> AsyncIterator[BedrockLanguageModel]:
+async def new_model(stub: LoopbackServer) -> AsyncIterator[BedrockLanguageModel]:
     """Make a model that has not been opened, with one thread to lose."""
     assert stub.url
     model = BedrockLanguageModel(model=CLAUDE, clock=now, threads=1)
@@ -137,7 +138,7 @@ def on_text(request: pytest.FixtureRequest) -> OnText | None:
 
 
 async def sent_by(
-    model: BedrockLanguageModel, stub: BedrockStub, *conversation: Utterance
+    model: BedrockLanguageModel, stub: LoopbackServer, *conversation: Utterance
 ) -> list[Json]:
     await model.generate(model_request(*conversation))
     messages: list[Json] = stub.requests[-1].body["messages"]
@@ -146,12 +147,12 @@ async def sent_by(
 
 class TestWhatIsSent:
     async def test_a_plain_call_says_only_what_it_must(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         await model.generate(model_request())
         received = stub.requests[0]
-        assert received.operation == "converse"
-        assert received.model_id == CLAUDE
+        assert operation(received) == "converse"
+        assert asked_for(received) == CLAUDE
         assert received.body == {
             "system": [{"text": "You are a friendly assistant. Answer briefly."}],
             "messages": [
@@ -162,15 +163,15 @@ class TestWhatIsSent:
         }
 
     async def test_a_streamed_call_sends_the_same(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         await model.generate(model_request())
         await model.generate(model_request(), Listener())
-        assert stub.requests[1].operation == "converse-stream"
+        assert operation(stub.requests[1]) == "converse-stream"
         assert stub.requests[1].body == stub.requests[0].body
 
     async def test_roles_take_turns_and_the_customer_begins(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         messages = await sent_by(
             model,
@@ -191,7 +192,7 @@ class TestWhatIsSent:
         ]
 
     async def test_tools_stand_in_the_conversation_as_what_they_are(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         messages = await sent_by(model, stub, *WITH_TOOLS)
         used = tool_use("find_order", {"number": 7}, "call_1")
@@ -206,7 +207,7 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("arguments", ["", "[1]", "{"])
     async def test_arguments_that_are_no_object_are_passed_on_in_one(
-        self, stub: BedrockStub, model: BedrockLanguageModel, arguments: str
+        self, stub: LoopbackServer, model: BedrockLanguageModel, arguments: str
     ) -> None:
         call = replace(CALL, arguments=arguments)
         messages = await sent_by(
@@ -215,7 +216,7 @@ class TestWhatIsSent:
         assert messages[1]["content"][0]["toolUse"]["input"] == {"arguments": arguments}
 
     async def test_an_empty_result_is_sent_as_words(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         nothing = replace(RESULT, content=" ")
         messages = await sent_by(
@@ -224,7 +225,7 @@ class TestWhatIsSent:
         assert messages[2]["content"][0]["toolResult"]["content"] == [{"text": "(nothing)"}]
 
     async def test_a_call_without_a_result_is_told_in_words(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         messages = await sent_by(
             model, stub, said(Role.USER, "?"), said(Role.ASSISTANT, CALL), said(Role.USER, "Well?")
@@ -234,22 +235,22 @@ class TestWhatIsSent:
         assert "toolConfig" not in stub.requests[0].body
 
     async def test_a_family_without_tools_is_told_of_them_in_words(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         messages = await sent_by(opened(TITAN), stub, *WITH_TOOLS)
         assert messages[2]["content"][0] == {"text": "[A tool answered: On its way.]"}
         assert "toolConfig" not in stub.requests[0].body
 
     async def test_a_family_that_cannot_stream_with_tools_is_asked_plainly(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         listener = Listener()
         await opened(LLAMA).generate(model_request(*WITH_TOOLS), listener)
-        assert stub.requests[0].operation == "converse"
+        assert operation(stub.requests[0]) == "converse"
         assert listener.pieces == [TEXT]
 
     async def test_a_family_without_instructions_reads_them_before_the_conversation(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         messages = await sent_by(opened(TITAN), stub, said(Role.USER, "Hi."))
         instructions = "You are a friendly assistant. Answer briefly."
@@ -257,13 +258,13 @@ class TestWhatIsSent:
         assert "system" not in stub.requests[0].body
 
     async def test_without_instructions_there_are_none(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         await model.generate(replace(model_request(), instructions=""))
         assert "system" not in stub.requests[0].body
 
     async def test_a_temperature_is_sent_where_it_is_taken_and_at_most_one(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         request = replace(model_request(), temperature=1.5)
         for model in (CLAUDE, "global.anthropic.claude-opus-4-7", "anthropic.claude-opus-5"):
@@ -271,8 +272,14 @@ class TestWhatIsSent:
         sent = [each.body["inferenceConfig"].get("temperature") for each in stub.requests]
         assert sent == [1.0, None, None]
 
+    async def test_tenant_and_turn_are_told_for_the_accounts_own_records(
+        self, stub: LoopbackServer, model: BedrockLanguageModel
+    ) -> None:
+        await model.generate(replace(model_request(), turn_id=TurnId("turn_1")))
+        assert stub.requests[0].body["requestMetadata"] == {"tenant": "default", "turn": "turn_1"}
+
     async def test_the_tenant_is_told_in_characters_that_are_taken(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         tenant = TenantId("Ação & Cia. (SP)" + "x" * 300)
         await model.generate(replace(model_request(), tenant_id=tenant))
@@ -280,7 +287,7 @@ class TestWhatIsSent:
         assert told.startswith("A__o _ Cia. _SP_xx")
         assert len(told) == 256
 
-    async def test_a_guardrail_is_applied_within_the_call(self, stub: BedrockStub) -> None:
+    async def test_a_guardrail_is_applied_within_the_call(self, stub: LoopbackServer) -> None:
         guardrail = GuardrailReference(id="gr1234567890", version="3")
         model = BedrockLanguageModel(model=CLAUDE, clock=now, guardrail=guardrail)
         await model.generate(model_request())
@@ -292,15 +299,13 @@ class TestWhatIsSent:
         await model.aclose()
 
     async def test_nothing_is_told_about_this_machine(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         await model.generate(model_request())
-        agent = stub.requests[0].headers["user-agent"]
-        assert agent.startswith("prosa Botocore/")
-        assert "python" not in agent.lower()
+        assert stub.requests[0].headers["user-agent"] == "prosa"
 
     async def test_connections_are_used_again(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         await model.generate(model_request())
         before = stub.connections
@@ -311,7 +316,7 @@ class TestWhatIsSent:
 
 class TestAnswersInAFormat:
     async def test_claude_has_to_call_a_tool(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         reply = await model.generate(model_request(answer_format=YES_OR_NO))
         config = stub.requests[0].body["toolConfig"]
@@ -322,7 +327,7 @@ class TestAnswersInAFormat:
         assert reply.finish_reason is FinishReason.STOP
 
     async def test_open_weights_are_held_to_the_schema(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         await opened(QWEN).generate(model_request(answer_format=YES_OR_NO))
         assert stub.requests[0].body["outputConfig"] == {
@@ -334,7 +339,7 @@ class TestAnswersInAFormat:
 
     @pytest.mark.parametrize("model_id", [LLAMA, TITAN])
     async def test_other_families_are_asked_in_words_and_their_words_are_cut(
-        self, stub: BedrockStub, opened: Opened, model_id: str
+        self, stub: LoopbackServer, opened: Opened, model_id: str
     ) -> None:
         answer = 'Sure!\n```json\n{"answer":\n"no"}\n```'
         stub.will(json_answer(converse_answer({"text": answer})))
@@ -343,14 +348,14 @@ class TestAnswersInAFormat:
         assert json.loads(text_of(reply.parts)) == {"answer": "no"}
 
     async def test_an_answer_that_is_no_json_stays_as_it_is(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         stub.will(json_answer(converse_answer({"text": "Yes."})))
         reply = await opened(LLAMA).generate(model_request(answer_format=YES_OR_NO))
         assert text_of(reply.parts) == "Yes."
 
     async def test_a_name_is_put_into_characters_that_a_tool_may_have(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         odd = replace(YES_OR_NO, name="sim ou não")
         await model.generate(model_request(answer_format=odd))
@@ -378,11 +383,11 @@ class TestReplies:
         assert await model.generate(model_request(), Listener()) == plain
 
     async def test_frames_may_be_cut_between_any_two_bytes(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         body = b"".join(said_events(["Olá 🚚"]))
         pieces = (chunked(body[index : index + 1]) for index in range(len(body)))
-        stub.will(STREAM_HEAD, *pieces, STREAM_END)
+        stub.will(STREAM_HEAD, *pieces, LAST_CHUNK)
         listener = Listener()
         await model.generate(model_request(), listener)
         assert listener.pieces == ["Olá 🚚"]
@@ -398,7 +403,7 @@ class TestReplies:
     )
     async def test_stop_reasons_are_understood(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         on_text: OnText | None,
         stop_reason: str,
@@ -408,7 +413,7 @@ class TestReplies:
         assert (await model.generate(model_request(), on_text)).finish_reason is finish_reason
 
     async def test_a_tool_call_is_read(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         content = ({"text": "One moment."}, tool_use("find_order", {"number": 7}))
         stub.will(json_answer(converse_answer(*content, stop_reason="tool_use")))
@@ -420,7 +425,7 @@ class TestReplies:
         )
 
     async def test_a_streamed_tool_call_is_joined(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         start = {"toolUse": {"toolUseId": "t1", "name": "find_order"}}
         events = (
@@ -442,7 +447,7 @@ class TestReplies:
         )
 
     async def test_what_a_model_reasons_is_left_out(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         reasoning = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}}
         stub.will(json_answer(converse_answer(reasoning, {"text": TEXT})))
@@ -462,7 +467,7 @@ class TestReplies:
             assert reply.parts == (Text(text=TEXT),)
 
     async def test_a_usage_of_junk_or_none_counts_as_none(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         for usage in ({"inputTokens": -1, "cacheReadInputTokens": None}, None):
             stub.will(json_answer(converse_answer({"text": TEXT}, usage=usage)))
@@ -534,7 +539,7 @@ class TestRefusals:
     @pytest.mark.parametrize("refusal", REFUSALS)
     async def test_each_code_is_understood(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         on_text: OnText | None,
         refusal: Refusal,
@@ -549,7 +554,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("message", TOO_LONG)
     async def test_each_familys_words_for_a_long_conversation_are_understood(
-        self, stub: BedrockStub, model: BedrockLanguageModel, message: str
+        self, stub: LoopbackServer, model: BedrockLanguageModel, message: str
     ) -> None:
         stub.will(error(400, "ValidationException", message))
         with pytest.raises(ContextTooLong):
@@ -569,7 +574,7 @@ class TestRefusals:
     )
     async def test_exceptions_within_a_stream_are_understood(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         kind: str,
         expected: type[LanguageModelError],
@@ -582,7 +587,7 @@ class TestRefusals:
         assert listener.pieces == ["Olá"]
 
     async def test_an_error_without_a_model_within_a_stream_is_a_failure(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         headers = {":message-type": "error", ":error-code": "Oops", ":error-message": "no"}
         stub.will(event_stream([frame(headers, b"")]))
@@ -590,7 +595,7 @@ class TestRefusals:
             await model.generate(model_request(), Listener())
 
     async def test_a_long_conversation_may_show_within_a_stream_only(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         stub.will(event_stream([stream_exception("validationException", TOO_LONG[0])]))
         with pytest.raises(ContextTooLong):
@@ -599,7 +604,7 @@ class TestRefusals:
     @pytest.mark.parametrize("stop_reason", ["guardrail_intervened", "content_filtered"])
     async def test_a_filter_ends_the_answer(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         on_text: OnText | None,
         stop_reason: str,
@@ -613,7 +618,7 @@ class TestRefusals:
     )
     async def test_an_end_that_is_no_good_makes_no_reply(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         on_text: OnText | None,
         stop_reason: str,
@@ -623,7 +628,7 @@ class TestRefusals:
             await model.generate(model_request(), on_text)
 
     async def test_nothing_that_bedrock_says_is_repeated(
-        self, stub: BedrockStub, model: BedrockLanguageModel, on_text: OnText | None
+        self, stub: LoopbackServer, model: BedrockLanguageModel, on_text: OnText | None
     ) -> None:
         stub.will(error(400, "ValidationException", "My password is xyzzy-12345"))
         with pytest.raises(ModelRejectedRequest) as failure:
@@ -703,7 +708,7 @@ class TestBrokenAnswers:
     )
     async def test_a_broken_stream_is_no_reply(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         steps: list[Step],
         kind: type[LanguageModelError],
@@ -720,7 +725,7 @@ class TestBrokenAnswers:
     )
     async def test_a_broken_answer_is_no_reply(
         self,
-        stub: BedrockStub,
+        stub: LoopbackServer,
         model: BedrockLanguageModel,
         steps: list[Step],
         kind: type[LanguageModelError],
@@ -732,7 +737,7 @@ class TestBrokenAnswers:
         assert text_of((await model.generate(model_request())).parts) == TEXT
 
     async def test_a_value_that_cannot_be_read_is_not_repeated(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         usage = {"inputTokens": "My password is xyzzy-12345"}
         stub.will(json_answer(converse_answer({"text": TEXT}, usage=usage)))
@@ -741,7 +746,7 @@ class TestBrokenAnswers:
         assert "xyzzy" not in "".join(traceback.format_exception(failure.value))
 
     async def test_an_endless_answer_is_given_up(
-        self, stub: BedrockStub, model: BedrockLanguageModel
+        self, stub: LoopbackServer, model: BedrockLanguageModel
     ) -> None:
         megabyte = chunked(text_delta("x" * 1_000_000))
         stub.will(STREAM_HEAD, *[megabyte] * 12)
@@ -758,7 +763,7 @@ class TestNobodyThere:
             await new_model.generate(model_request())
 
     async def test_without_credentials_nothing_is_sent(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel, monkeypatch: pytest.MonkeyPatch
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         with pytest.raises(ModelMisconfigured, match="no AWS credentials"):
@@ -792,7 +797,7 @@ class TestNobodyThere:
 
 class TestTime:
     async def test_a_hung_call_ends_with_its_deadline_and_so_does_its_thread(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel, on_text: OnText | None
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel, on_text: OnText | None
     ) -> None:
         await new_model.open()
         stub.will(HANG)
@@ -802,7 +807,7 @@ class TestTime:
             await stub.left.wait()
 
     async def test_a_stream_that_hangs_midway_ends_when_nobody_listens(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel
     ) -> None:
         stub.will(STREAM_HEAD, chunked(text_delta("Olá")), HANG)
         listener = Listener()
@@ -815,7 +820,7 @@ class TestTime:
             await stub.left.wait()
 
     async def test_a_stream_that_begins_when_nobody_listens_any_more_ends_at_once(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel
     ) -> None:
         await new_model.open()
         stub.will(0.1, STREAM_HEAD, HANG)
@@ -828,7 +833,7 @@ class TestTime:
             await stub.left.wait()
 
     async def test_signs_of_life_outlive_no_deadline(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel
     ) -> None:
         await new_model.open()
         frame_by_bytes = [chunked(bytes([byte])) for byte in text_delta("x" * 400)]
@@ -841,7 +846,7 @@ class TestTime:
             await stub.left.wait()
 
     async def test_a_slow_listener_makes_the_thread_wait_and_misses_nothing(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel
     ) -> None:
         words = [f"{number} " for number in range(EVENTS_AHEAD * 4)]
         stub.will(event_stream(said_events(words)))
@@ -856,7 +861,7 @@ class TestTime:
         assert heard == words
 
     async def test_what_nobody_listens_to_is_not_read_ahead_without_end(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel
     ) -> None:
         await new_model.open()
         many = EVENTS_AHEAD * 8
@@ -876,7 +881,7 @@ class TestTime:
         assert EVENTS_AHEAD <= len(sent) < many
 
     async def test_a_listener_that_is_stuck_keeps_no_thread_after_the_deadline(
-        self, stub: BedrockStub, new_model: BedrockLanguageModel
+        self, stub: LoopbackServer, new_model: BedrockLanguageModel
     ) -> None:
         await new_model.open()
         words = ["x"] * (EVENTS_AHEAD * 4)
@@ -920,7 +925,7 @@ class TestFamilies:
         assert model.needs_alternating_roles
 
     async def test_a_profile_by_arn_is_asked_by_its_whole_name(
-        self, stub: BedrockStub, opened: Opened
+        self, stub: LoopbackServer, opened: Opened
     ) -> None:
         arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
         await opened(arn).generate(model_request(*WITH_TOOLS, answer_format=YES_OR_NO))

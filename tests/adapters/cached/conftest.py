@@ -1,15 +1,5 @@
 """All tests here run in virtual time."""
 
-from collections.abc import Mapping
+from prosa.testing.virtual_time import pytest_asyncio_loop_factories
 
-import pytest
-
-from tests.adapters.resilience.virtual_time import VirtualTimeLoop, factories
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, type[VirtualTimeLoop]]:
-    """Run each test on a loop of its own."""
-    del config, item
-    return factories()
+__all__ = ["pytest_asyncio_loop_factories"]

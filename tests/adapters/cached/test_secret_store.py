@@ -15,7 +15,7 @@ from prosa.adapters.cached.secret_store import (
 )
 from prosa.adapters.in_memory.secret_store import InMemorySecretStore
 from prosa.application.ports.secret_store import SecretUnavailable, SecretUnreadable
-from tests.adapters.resilience.virtual_time import timer
+from prosa.testing.virtual_time import timer
 
 KEY = "ssm:/key"
 OTHER = "ssm:/other"

@@ -1,6 +1,7 @@
 """What is particular to EventBridge: rules, partial failures, sizes, a bus that is not there."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,23 +10,21 @@ from typing import Any
 
 import pytest
 
+from embedded_aws.loopback_server import CLOSE, HANG, LoopbackServer, Step, json_response, response
+from embedded_aws.moto_server import own_client
 from prosa.adapters.aws_client import TimeLimits
 from prosa.adapters.event_format import envelope_of, type_of
-from prosa.adapters.eventbridge.event_bus import LOOK_SECONDS, EventBridgeEventBus
+from prosa.adapters.eventbridge.event_bus import (
+    LAST_REQUEST_SECONDS,
+    LOOK_SECONDS,
+    EventBridgeEventBus,
+)
 from prosa.adapters.eventbridge.wire_format import MAX_BYTES, Entry, entry_of
-from prosa.application.ports.event_bus import EventBusError, PublishedEvent
+from prosa.application.ports.event_bus import EventBusError, PublishedEvent, TryAgain
 from prosa.domain.events import ConversationClosed, ConversationStarted
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, EventId
-from tests.adapters.openai.provider import (
-    CLOSE,
-    HANG,
-    STREAM_HEAD,
-    Provider,
-    Step,
-    json_response,
-    response,
-)
-from tests.aws import aws_error, operation, own_client, running_stub
+from tests.adapters.openai.provider import STREAM_HEAD
+from tests.aws import aws_error, operation, running_stub
 
 IMPATIENT = TimeLimits(read=0.3)
 """For answers that never come; whatever else comes late on a busy machine is still in time."""
@@ -114,7 +113,7 @@ class TestThroughARule:
 
 
 @pytest.fixture
-async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
+async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopbackServer]:
     async with running_stub(monkeypatch) as stub:
         yield stub
 
@@ -139,7 +138,7 @@ def taken(count: int) -> bytes:
 
 class TestSingleEntries:
     async def test_success_of_the_request_is_not_success_of_each_event(
-        self, stub: Provider, bus: EventBridgeEventBus
+        self, stub: LoopbackServer, bus: EventBridgeEventBus
     ) -> None:
         entries = [
             {"EventId": "one"},
@@ -149,39 +148,42 @@ class TestSingleEntries:
         ]
         stub.will(json_response(200, {"FailedEntryCount": 3, "Entries": entries}))
         refused = await bus.publish([some_event(number) for number in range(4)])
-        assert [(one.id, one.reason) for one in refused] == [
-            ("evt_1", "EventBridge could not take it now (ThrottlingException)"),
-            ("evt_2", "EventBridge did not take it (MalformedDetail)"),
-            ("evt_3", "EventBridge did not take it (it gave no reason)"),
+        assert [(one.id, one.reason, one.try_again) for one in refused] == [
+            ("evt_1", "EventBridge could not take it now (ThrottlingException)", TryAgain.LATER),
+            ("evt_2", "EventBridge did not take it (MalformedDetail)", TryAgain.NEVER),
+            ("evt_3", "EventBridge did not take it (it gave no reason)", TryAgain.LATER),
         ]
 
     async def test_an_event_that_is_too_large_is_refused_by_itself(
-        self, stub: Provider, bus: EventBridgeEventBus
+        self, stub: LoopbackServer, bus: EventBridgeEventBus
     ) -> None:
         stub.will(taken(2))
         large = some_event(2, filling="x" * MAX_BYTES)
         refused = await bus.publish([some_event(1), large, some_event(3)])
         assert [one.id for one in refused] == ["evt_2"]
         assert "bytes, and may have less than 1000000" in refused[0].reason
+        assert refused[0].try_again is TryAgain.NEVER
         assert put_ids(stub) == [["evt_1", "evt_3"]]
 
     @pytest.mark.parametrize("envelope", ["", "[]", "{}", '{"source": 1}', '{"source": ""}'])
     async def test_what_is_no_cloudevents_object_is_refused_by_itself(
-        self, stub: Provider, bus: EventBridgeEventBus, envelope: str
+        self, stub: LoopbackServer, bus: EventBridgeEventBus, envelope: str
     ) -> None:
         refused = await bus.publish([replace(some_event(), envelope=envelope)])
         assert [one.reason for one in refused] == ["its envelope is no CloudEvents object"]
+        assert refused[0].try_again is TryAgain.NEVER
         assert stub.requests == []
 
     async def test_a_type_that_eventbridge_would_silently_drop_is_refused(
-        self, stub: Provider, bus: EventBridgeEventBus
+        self, stub: LoopbackServer, bus: EventBridgeEventBus
     ) -> None:
         (refused,) = await bus.publish([replace(some_event(), type="t" * 129)])
         assert refused.reason == "its type has 129 characters, and may have 128"
+        assert refused.try_again is TryAgain.NEVER
         assert stub.requests == []
 
     async def test_requests_hold_ten_events_in_their_order_and_stay_under_the_limit(
-        self, stub: Provider, bus: EventBridgeEventBus
+        self, stub: LoopbackServer, bus: EventBridgeEventBus
     ) -> None:
         for count in (10, 4, 1):
             stub.will(taken(count))
@@ -192,7 +194,7 @@ class TestSingleEntries:
         assert put_ids(stub) == [ids[:10], ids[10:14], ids[14:]]
 
 
-def put_ids(stub: Provider) -> list[list[str]]:
+def put_ids(stub: LoopbackServer) -> list[list[str]]:
     """List the events of each request that was put."""
     bodies: list[Any] = [one.body for one in stub.requests if operation(one) == "PutEvents"]
     return [[json.loads(entry["Detail"])["id"] for entry in body["Entries"]] for body in bodies]
@@ -258,7 +260,7 @@ class TestWholeRequests:
         ],
     )
     async def test_a_failure_is_one_error_with_its_reason_after_one_request(
-        self, stub: Provider, bus: EventBridgeEventBus, steps: tuple[Step, ...], words: str
+        self, stub: LoopbackServer, bus: EventBridgeEventBus, steps: tuple[Step, ...], words: str
     ) -> None:
         stub.will(*steps)
         with pytest.raises(EventBusError, match=words) as failure:
@@ -266,26 +268,35 @@ class TestWholeRequests:
         assert "xyzzy" not in str(failure.value)
         assert len(stub.requests) == 1
 
-    async def test_an_answer_that_comes_byte_by_byte_ends_in_time(self, stub: Provider) -> None:
+    async def test_an_answer_that_comes_byte_by_byte_ends_in_time(
+        self, stub: LoopbackServer
+    ) -> None:
         stub.will(STREAM_HEAD, *(0.05, b"1\r\n \r\n") * 60)
         bus = EventBridgeEventBus(limits=TimeLimits(call=0.5))
         with pytest.raises(EventBusError, match="no answer in time"):
             await bus.publish([some_event()])
         bus.close()
 
-    async def test_the_event_loop_runs_on_until_an_answer_is_given_up(
-        self, stub: Provider, impatient: EventBridgeEventBus
+    async def test_the_event_loop_runs_on_while_an_answer_is_awaited(
+        self, stub: LoopbackServer, bus: EventBridgeEventBus
     ) -> None:
         stub.will(HANG)
-        publishing = asyncio.create_task(impatient.publish([some_event()]))
+        publishing = asyncio.create_task(bus.publish([some_event()]))
         await stub.asked.wait()
         assert not publishing.done()
+        publishing.cancel()
+
+    async def test_an_answer_that_does_not_come_is_given_up_after_one_request(
+        self, stub: LoopbackServer, impatient: EventBridgeEventBus
+    ) -> None:
+        stub.will(HANG)
         with pytest.raises(EventBusError, match=r"failed \(ReadTimeoutError\)"):
-            await publishing
+            await impatient.publish([some_event()])
+        await stub.left.wait()
         assert len(stub.requests) == 1
 
     async def test_after_a_failure_in_the_middle_the_rest_is_refused_and_not_tried(
-        self, stub: Provider, bus: EventBridgeEventBus
+        self, stub: LoopbackServer, bus: EventBridgeEventBus
     ) -> None:
         stub.will(taken(10))
         stub.will(aws_error(500, "InternalException"))
@@ -294,10 +305,25 @@ class TestWholeRequests:
         assert {one.reason for one in refused} == {
             "EventBridge cannot be reached, or failed (InternalException)"
         }
+        assert {one.try_again for one in refused} == {TryAgain.AT_ONCE}
         assert len(stub.requests) == 2
 
+    async def test_no_request_begins_so_late_that_the_events_might_be_lent_to_another_meanwhile(
+        self, stub: LoopbackServer
+    ) -> None:
+        for _ in range(10):
+            stub.will(taken(10))
+        seconds = itertools.count(step=LAST_REQUEST_SECONDS / 4)
+        bus = EventBridgeEventBus(timer=lambda: next(seconds))
+        refused = await bus.publish([some_event(number) for number in range(100)])
+        bus.close()
+        taken_of = len(put_ids(stub)) * 10
+        assert 0 < taken_of < 100
+        assert [one.id for one in refused] == [f"evt_{it}" for it in range(taken_of, 100)]
+        assert {one.try_again for one in refused} == {TryAgain.AT_ONCE}
+
     async def test_nobody_in_particular_may_not_publish(
-        self, stub: Provider, bus: EventBridgeEventBus, monkeypatch: pytest.MonkeyPatch
+        self, stub: LoopbackServer, bus: EventBridgeEventBus, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -316,7 +342,7 @@ class TestLookingForTheBus:
         bus.close()
 
     async def test_nothing_is_put_on_a_bus_that_was_not_found(
-        self, stub: Provider, named: EventBridgeEventBus
+        self, stub: LoopbackServer, named: EventBridgeEventBus
     ) -> None:
         stub.will(aws_error(400, "ResourceNotFoundException"))
         with pytest.raises(EventBusError, match="no event bus 'conversations'"):
@@ -324,7 +350,7 @@ class TestLookingForTheBus:
         assert [operation(one) for one in stub.requests] == ["DescribeEventBus"]
 
     async def test_a_bus_is_looked_for_again_after_a_while(
-        self, stub: Provider, named: EventBridgeEventBus
+        self, stub: LoopbackServer, named: EventBridgeEventBus
     ) -> None:
         for step in (json_response(200, {}), taken(1), taken(1), json_response(200, {}), taken(1)):
             stub.will(step)

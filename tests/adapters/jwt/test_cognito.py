@@ -5,12 +5,12 @@ from contextlib import aclosing
 
 import pytest
 
+from embedded_aws.moto_server import REGION, own_client
 from prosa.adapters.jwt.authenticator import JwtAuthenticator
 from prosa.adapters.jwt.key_set import KeySet
 from prosa.adapters.jwt.token_rules import TokenRules
 from prosa.bootstrap.moments import now
 from prosa.domain.errors import TokenRefused
-from tests.aws import REGION, own_client
 
 SECRET = "Correct-Horse-7"  # noqa: S105 - of an account that is made up here
 

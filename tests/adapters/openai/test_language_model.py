@@ -10,10 +10,20 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 
 import pytest
 
-from prosa.adapters.openai.language_model import MAX_BODY_BYTES, ApiKey, OpenAILanguageModel
+from embedded_aws.loopback_server import (
+    CLOSE,
+    HANG,
+    LAST_CHUNK,
+    LoopbackServer,
+    chunked,
+    json_response,
+    response,
+)
+from prosa.adapters.openai.language_model import MAX_BODY_BYTES, OpenAILanguageModel
 from prosa.application.ports.language_model import (
     ContentFiltered,
     ContextTooLong,
@@ -27,29 +37,24 @@ from prosa.application.ports.language_model import (
     ModelUnavailable,
     OnText,
 )
+from prosa.application.ports.secret_store import Secret
 from prosa.domain.content import Text, ToolCall, ToolResult, text_of
 from prosa.domain.errors import ConfigurationError
 from prosa.domain.message import Role
 from prosa.domain.reply import FinishReason, TokenUsage
 from prosa.testing.language_model_contract import YES_OR_NO, Listener, model_request, said
 from tests.adapters.openai.provider import (
-    CLOSE,
     FINISH,
-    HANG,
-    STREAM_END,
     STREAM_HEAD,
     STREAM_USAGE,
     TEXT,
-    Provider,
     answer,
-    chunked,
     completion,
     delta,
     error,
     event,
     event_stream,
-    json_response,
-    response,
+    good_answer,
     running_provider,
 )
 
@@ -60,8 +65,11 @@ async def api_key() -> str:
     return KEY
 
 
+API_KEY = Secret(read=api_key)
+
+
 def openai_model(
-    provider: Provider, *, model: str = "gpt-4o-mini", key: ApiKey | None = api_key
+    provider: LoopbackServer, *, model: str = "gpt-4o-mini", key: Secret | None = API_KEY
 ) -> OpenAILanguageModel:
     return OpenAILanguageModel(
         model=model,
@@ -73,13 +81,13 @@ def openai_model(
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
+async def provider() -> AsyncIterator[LoopbackServer]:
     async with running_provider() as provider:
         yield provider
 
 
 @pytest.fixture
-async def model(provider: Provider) -> AsyncIterator[OpenAILanguageModel]:
+async def model(provider: LoopbackServer) -> AsyncIterator[OpenAILanguageModel]:
     model = openai_model(provider)
     yield model
     await model.aclose()
@@ -92,7 +100,7 @@ def on_text(request: pytest.FixtureRequest) -> OnText | None:
 
 class TestWhatIsSent:
     async def test_instructions_come_first_then_the_conversation(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         call = ToolCall(id="call_1", name="find_order", arguments='{"number": 7}')
         await model.generate(
@@ -117,7 +125,7 @@ class TestWhatIsSent:
         ]
 
     async def test_a_plain_call_says_only_what_it_must(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         await model.generate(model_request())
         body = provider.requests[0].body
@@ -126,7 +134,7 @@ class TestWhatIsSent:
         assert body["max_tokens"] == 8
 
     async def test_a_streamed_call_asks_for_the_usage_too(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         await model.generate(model_request(), Listener())
         body = provider.requests[0].body
@@ -134,7 +142,7 @@ class TestWhatIsSent:
         assert body["stream_options"] == {"include_usage": True}
 
     async def test_an_answer_format_is_sent_as_a_strict_schema(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         await model.generate(model_request(answer_format=YES_OR_NO))
         response_format = provider.requests[0].body["response_format"]
@@ -144,38 +152,51 @@ class TestWhatIsSent:
         assert response_format["json_schema"]["schema"]["required"] == ["answer"]
 
     async def test_without_instructions_there_is_no_system_message(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         await model.generate(replace(model_request(), instructions=""))
         messages = provider.requests[0].body["messages"]
         assert isinstance(messages, list)
         assert [message["role"] for message in messages] == ["user"]
 
-    async def test_reasoning_models_are_sent_no_temperature(self, provider: Provider) -> None:
+    async def test_reasoning_models_are_sent_no_temperature(self, provider: LoopbackServer) -> None:
         model = openai_model(provider, model="gpt-5-mini")
         await model.generate(model_request())
         assert "temperature" not in provider.requests[0].body
         await model.aclose()
 
-    async def test_the_key_is_asked_for_on_every_call(self, provider: Provider) -> None:
+    async def test_the_key_is_asked_for_on_every_call(self, provider: LoopbackServer) -> None:
         keys = iter(["first", "second"])
 
         async def rotated() -> str:
             return next(keys)
 
-        model = openai_model(provider, key=rotated)
+        model = openai_model(provider, key=Secret(read=rotated))
         await model.generate(model_request())
         await model.generate(model_request())
         sent = [request.headers["authorization"] for request in provider.requests]
         assert sent == ["Bearer first", "Bearer second"]
         await model.aclose()
 
+    async def test_a_key_that_is_refused_is_doubted_and_no_other_failure_is(
+        self, provider: LoopbackServer
+    ) -> None:
+        doubts: list[int] = []
+        for status in (403, 429, 500, 401):
+            provider.will(error(status))
+            secret = Secret(read=api_key, doubt=partial(doubts.append, status))
+            model = openai_model(provider, key=secret)
+            with pytest.raises(LanguageModelError):
+                await model.generate(model_request())
+            await model.aclose()
+        assert doubts == [401]
+
     async def test_user_and_password_of_an_address_are_sent_unless_there_is_a_key(
-        self, provider: Provider
+        self, provider: LoopbackServer
     ) -> None:
         provider.url = provider.url.replace("//", "//ana:a%20b@")
         sent = []
-        for key in (None, api_key):
+        for key in (None, API_KEY):
             model = openai_model(provider, key=key)
             await model.generate(model_request())
             await model.aclose()
@@ -183,7 +204,7 @@ class TestWhatIsSent:
         assert sent == [f"Basic {b64encode(b'ana:a b').decode()}", f"Bearer {KEY}"]
 
     async def test_another_server_gets_no_key_and_nothing_else_from_the_environment(
-        self, provider: Provider, monkeypatch: pytest.MonkeyPatch
+        self, provider: LoopbackServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-from-the-environment")
         monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-from-the-environment")
@@ -197,31 +218,31 @@ class TestWhatIsSent:
         await model.aclose()
 
     async def test_nothing_is_told_about_this_machine(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         await model.generate(model_request())
         assert not [name for name in provider.requests[0].headers if "stainless" in name]
 
     async def test_connections_are_used_again(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         for on_text in (None, Listener(), None, Listener()):
             await model.generate(model_request(), on_text)
         assert provider.connections == 1
 
     async def test_a_stream_that_ends_a_little_late_leaves_its_connection_usable(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
-        stream = event_stream([delta({"content": "Olá"})]).removesuffix(STREAM_END)
-        provider.will(stream, 0.02, STREAM_END)
+        stream = event_stream([delta({"content": "Olá"})]).removesuffix(LAST_CHUNK)
+        provider.will(stream, 0.02, LAST_CHUNK)
         await model.generate(model_request(), Listener())
         await model.generate(model_request(), Listener())
         assert provider.connections == 1
 
     async def test_256_calls_are_under_way_at_once(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
-        provider.delay = 0.5
+        provider.otherwise = lambda received: [0.5, good_answer(received)]
         started = time.monotonic()
         await asyncio.gather(*(model.generate(model_request()) for _ in range(256)))
         assert provider.connections == 256
@@ -230,7 +251,7 @@ class TestWhatIsSent:
 
 class TestReplies:
     async def test_a_plain_answer_is_read_whole(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         reply = await model.generate(model_request())
         assert text_of(reply.parts) == TEXT
@@ -244,51 +265,51 @@ class TestReplies:
         assert await model.generate(model_request(), Listener()) == plain
 
     async def test_characters_may_be_cut_between_any_two_bytes(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         events = b"".join(
             event(chunk) for chunk in (delta({"content": "Olá 🚚"}), FINISH, STREAM_USAGE)
         )
         steps = [step for at in range(len(events)) for step in (chunked(events[at : at + 1]), 0.0)]
-        provider.will(STREAM_HEAD, *steps, chunked(b"data: [DONE]\n\n"), STREAM_END)
+        provider.will(STREAM_HEAD, *steps, chunked(b"data: [DONE]\n\n"), LAST_CHUNK)
         listener = Listener()
         reply = await model.generate(model_request(), listener)
         assert text_of(reply.parts) == "Olá 🚚"
         assert listener.pieces == ["Olá 🚚"]
 
     async def test_keep_alives_other_fields_and_line_ends_do_not_matter(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         noisy = b": keep-alive\r\n\r\nevent: message\r\nid: 7\r\n" + event(
             delta({"role": "assistant", "content": "Olá"})
         ).replace(b"\n", b"\r\n")
         # No usage, and no line end after the last event.
         last = event(delta({"content": "!"}, "stop")).rstrip()
-        provider.will(STREAM_HEAD, chunked(noisy), chunked(last), STREAM_END)
+        provider.will(STREAM_HEAD, chunked(noisy), chunked(last), LAST_CHUNK)
         reply = await model.generate(model_request(), Listener())
         assert text_of(reply.parts) == "Olá!"
         assert reply.usage == TokenUsage()
 
     @pytest.mark.parametrize("end", [b"data: [DONE]", b"data:[DONE]\n", b""])
     async def test_the_last_event_may_be_written_in_any_way(
-        self, provider: Provider, model: OpenAILanguageModel, end: bytes
+        self, provider: LoopbackServer, model: OpenAILanguageModel, end: bytes
     ) -> None:
         events = event(delta({"content": "Olá"})) + event(FINISH) + end
-        provider.will(STREAM_HEAD, chunked(events), STREAM_END)
+        provider.will(STREAM_HEAD, chunked(events), LAST_CHUNK)
         reply = await model.generate(model_request(), Listener())
         assert text_of(reply.parts) == "Olá"
 
     async def test_a_stream_whose_end_never_comes_is_complete_all_the_same(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
-        stream = event_stream([delta({"content": "Olá"})]).removesuffix(STREAM_END)
+        stream = event_stream([delta({"content": "Olá"})]).removesuffix(LAST_CHUNK)
         for after in (HANG, CLOSE):
             provider.will(stream, after)
             async with asyncio.timeout(3):
                 assert (await model.generate(model_request(), Listener())).parts
 
     async def test_a_server_that_does_not_stream_is_understood_all_the_same(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         provider.will(answer("Olá"))
         listener = Listener()
@@ -299,13 +320,13 @@ class TestReplies:
         "usage", [None, 7, {}, {"prompt_tokens": "many"}, {"prompt_tokens": -3}]
     )
     async def test_a_usage_that_makes_no_sense_counts_as_none(
-        self, provider: Provider, model: OpenAILanguageModel, usage: object
+        self, provider: LoopbackServer, model: OpenAILanguageModel, usage: object
     ) -> None:
         provider.will(json_response(200, completion({"content": "Olá"}, usage=usage)))
         assert (await model.generate(model_request())).usage == TokenUsage()
 
     async def test_tool_calls_are_read_whole(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         calls = [
             {"id": "a", "function": {"name": "find_order", "arguments": '{"n": 7}'}},
@@ -321,7 +342,7 @@ class TestReplies:
         )
 
     async def test_tool_calls_are_joined_from_fragments(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         fragments: list[dict[str, object]] = [
             {"index": 0, "id": "a", "function": {"name": "find_order", "arguments": ""}},
@@ -345,7 +366,7 @@ class TestReplies:
     )
     async def test_finish_reasons_are_told_apart(
         self,
-        provider: Provider,
+        provider: LoopbackServer,
         model: OpenAILanguageModel,
         said_reason: str,
         reason: FinishReason,
@@ -439,24 +460,24 @@ ERRORS: dict[str, tuple[bytes, type[LanguageModelError]]] = {
 
 STREAM_ERRORS: dict[str, tuple[tuple[bytes | None, ...], type[LanguageModelError]]] = {
     "clean end, truncated": (
-        (STREAM_HEAD, chunked(event(delta({"content": "Olá"}))), STREAM_END),
+        (STREAM_HEAD, chunked(event(delta({"content": "Olá"}))), LAST_CHUNK),
         ModelReplyMalformed,
     ),
     "end without a finish reason": (
-        (STREAM_HEAD, chunked(event(delta({"content": "Olá"})) + b"data: [DONE]\n\n"), STREAM_END),
+        (STREAM_HEAD, chunked(event(delta({"content": "Olá"})) + b"data: [DONE]\n\n"), LAST_CHUNK),
         ModelReplyMalformed,
     ),
     "cut": ((STREAM_HEAD, chunked(event(delta({"content": "Olá"}))), CLOSE), ModelUnavailable),
     "error on the way": (
-        (STREAM_HEAD, chunked(event({"error": {"message": "overloaded"}})), STREAM_END),
+        (STREAM_HEAD, chunked(event({"error": {"message": "overloaded"}})), LAST_CHUNK),
         ModelUnavailable,
     ),
     "broken JSON on the way": (
-        (STREAM_HEAD, chunked(b"data: {\n\n"), STREAM_END),
+        (STREAM_HEAD, chunked(b"data: {\n\n"), LAST_CHUNK),
         ModelReplyMalformed,
     ),
-    "nothing": ((STREAM_HEAD, STREAM_END), ModelReplyMalformed),
-    "only a finish": ((STREAM_HEAD, chunked(event(FINISH)), STREAM_END), ModelReplyMalformed),
+    "nothing": ((STREAM_HEAD, LAST_CHUNK), ModelReplyMalformed),
+    "only a finish": ((STREAM_HEAD, chunked(event(FINISH)), LAST_CHUNK), ModelReplyMalformed),
     "too large": (
         (event_stream([delta({"content": "x" * 1_000_000})] * 8),),
         ModelReplyMalformed,
@@ -468,7 +489,7 @@ class TestFailures:
     @pytest.mark.parametrize(("sent", "kind"), ERRORS.values(), ids=ERRORS)
     async def test_each_error_has_its_name_streamed_or_not_and_is_not_tried_again(
         self,
-        provider: Provider,
+        provider: LoopbackServer,
         model: OpenAILanguageModel,
         sent: bytes,
         kind: type[LanguageModelError],
@@ -483,7 +504,7 @@ class TestFailures:
     @pytest.mark.parametrize(("steps", "kind"), STREAM_ERRORS.values(), ids=STREAM_ERRORS)
     async def test_each_broken_stream_has_its_name(
         self,
-        provider: Provider,
+        provider: LoopbackServer,
         model: OpenAILanguageModel,
         steps: tuple[bytes | None, ...],
         kind: type[LanguageModelError],
@@ -495,7 +516,7 @@ class TestFailures:
         assert len(provider.requests) == 1
 
     async def test_of_an_error_only_the_beginning_is_read(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         provider.will(error(400, message="x" * 10_000_000)[:100_000], HANG)
         async with asyncio.timeout(5):
@@ -503,7 +524,7 @@ class TestFailures:
                 await model.generate(model_request())
 
     async def test_after_a_failure_the_rest_of_the_answer_is_not_waited_for(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         provider.will(STREAM_HEAD, chunked(b"data: {\n\n"), HANG)
         with pytest.raises(ModelReplyMalformed) as failure:
@@ -514,7 +535,7 @@ class TestFailures:
         assert failure.value.__traceback__
 
     async def test_after_each_failure_the_model_answers_again(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         for steps, _ in STREAM_ERRORS.values():
             provider.will(*steps)
@@ -524,7 +545,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("cut", [b"", b"HTTP/1.1 200 OK\r\n"])
     async def test_a_connection_that_breaks_before_the_headers_is_no_timeout(
-        self, provider: Provider, model: OpenAILanguageModel, cut: bytes
+        self, provider: LoopbackServer, model: OpenAILanguageModel, cut: bytes
     ) -> None:
         provider.will(cut, CLOSE)
         with pytest.raises(ModelUnavailable):
@@ -532,13 +553,13 @@ class TestFailures:
         assert len(provider.requests) == 1
 
     async def test_a_body_that_is_cut_is_a_broken_connection(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         provider.will(answer("Olá")[:-5], CLOSE)
         with pytest.raises(ModelUnavailable):
             await model.generate(model_request())
 
-    async def test_where_nobody_listens_it_is_unavailable(self, provider: Provider) -> None:
+    async def test_where_nobody_listens_it_is_unavailable(self, provider: LoopbackServer) -> None:
         provider.url = "http://127.0.0.1:9/v1"
         model = openai_model(provider)
         with pytest.raises(ModelUnavailable):
@@ -566,7 +587,7 @@ class TestFailures:
     )
     async def test_a_provider_that_stalls_is_left_at_the_deadline(
         self,
-        provider: Provider,
+        provider: LoopbackServer,
         model: OpenAILanguageModel,
         on_text: OnText | None,
         steps: tuple[bytes | float | None, ...],
@@ -579,7 +600,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("steps", [(HANG,), (STREAM_HEAD, HANG)], ids=["headers", "stream"])
     async def test_being_cancelled_stays_that_and_closes_the_connection(
-        self, provider: Provider, model: OpenAILanguageModel, steps: tuple[bytes | float, ...]
+        self, provider: LoopbackServer, model: OpenAILanguageModel, steps: tuple[bytes | float, ...]
     ) -> None:
         provider.will(*steps)
         call = asyncio.create_task(model.generate(model_request(), Listener()))
@@ -611,7 +632,7 @@ class TestFailures:
     )
     async def test_when_to_come_back_is_kept_where_it_makes_sense(
         self,
-        provider: Provider,
+        provider: LoopbackServer,
         model: OpenAILanguageModel,
         headers: dict[str, str],
         seconds: float | None,
@@ -622,7 +643,7 @@ class TestFailures:
         assert failure.value.retry_after == seconds
 
     async def test_when_to_come_back_may_be_a_date(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         later = format_datetime(datetime.now(UTC) + timedelta(seconds=90))
         for date in (later, later.replace("+0000", "GMT"), later.replace("+0000", "-0000")):
@@ -632,7 +653,7 @@ class TestFailures:
             assert failure.value.retry_after == pytest.approx(90, abs=5)
 
     async def test_a_host_that_does_not_take_the_connection_is_left_soon(
-        self, provider: Provider, monkeypatch: pytest.MonkeyPatch
+        self, provider: LoopbackServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("prosa.adapters.openai.language_model.CONNECT_SECONDS", 0.2)
         with socket.socket() as deaf, socket.socket() as waiting:
@@ -647,7 +668,7 @@ class TestFailures:
             await model.aclose()
 
     async def test_no_error_holds_the_key_the_words_or_the_providers_answer(
-        self, provider: Provider, model: OpenAILanguageModel, on_text: OnText | None
+        self, provider: LoopbackServer, model: OpenAILanguageModel, on_text: OnText | None
     ) -> None:
         request = model_request(said(Role.USER, "My password is xyzzy."))
         for status in (400, 401, 429, 500):
@@ -659,12 +680,12 @@ class TestFailures:
 
     @pytest.mark.parametrize("key", ["", "sk-with\nnewline", "sk-é"])
     async def test_a_key_that_no_header_can_carry_is_never_sent(
-        self, provider: Provider, key: str
+        self, provider: LoopbackServer, key: str
     ) -> None:
         async def odd() -> str:
             return key
 
-        model = openai_model(provider, key=odd)
+        model = openai_model(provider, key=Secret(read=odd))
         with pytest.raises(ModelMisconfigured) as failure:
             await model.generate(model_request())
         assert not key or key not in str(failure.value)
@@ -672,7 +693,7 @@ class TestFailures:
         await model.aclose()
 
     async def test_text_that_is_not_unicode_is_never_sent(
-        self, provider: Provider, model: OpenAILanguageModel
+        self, provider: LoopbackServer, model: OpenAILanguageModel
     ) -> None:
         request = model_request(said(Role.USER, "\ud800"))
         with pytest.raises(ModelRejectedRequest):
@@ -707,7 +728,7 @@ class TestConfiguration:
             model="gpt-4o-mini",
             context_tokens=128_000,
             clock=lambda: datetime.now(UTC),
-            api_key=api_key,
+            api_key=API_KEY,
         )
         assert not model.needs_alternating_roles
         assert b'"max_completion_tokens":8' in model._body(model_request(), streamed=False)

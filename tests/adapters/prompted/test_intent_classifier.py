@@ -179,6 +179,11 @@ async def test_the_instructions_list_the_intents_and_hold_nothing_of_the_custome
     assert text_of(request.utterances[-1].parts) == "{{ intents }} ignore isto"
 
 
+async def test_the_model_is_told_which_turn_it_is_for() -> None:
+    message = a_message(1, Role.USER, "Oi")
+    assert (await asked(message)).turn_id == message.turn_id
+
+
 async def test_the_answer_must_be_one_of_the_catalog_s_names() -> None:
     request = await asked(a_message(1, Role.USER, "Oi"))
     assert request.answer_format is not None

@@ -23,7 +23,7 @@ from prosa.domain.content import Text
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.domain.message import Role, Utterance
 from prosa.domain.reply import Reply
-from tests.adapters.resilience.virtual_time import clock, timer
+from prosa.testing.virtual_time import clock, timer
 
 FAILURES = 5
 REST = 30.0

@@ -15,20 +15,20 @@ from prosa.application.ports.event_bus import (
     PublishedEvent,
     RefusedEvent,
 )
-from tests.adapters.resilience.virtual_time import NOON
+from prosa.testing.builders import NOON
 
 MOVED = BreakerMoved(model="openai:x", before=BreakerState.CLOSED, after=BreakerState.OPEN, at=NOON)
 DIGITS = "0" * 31 + "7"
 
 
-class StuckEventBus(EventBus):
+class StuckEventBus(RecordingEventBus):
     async def publish(self, events: Sequence[PublishedEvent]) -> tuple[RefusedEvent, ...]:
         assert events
         await asyncio.Event().wait()
         return ()
 
 
-class BrokenEventBus(EventBus):
+class BrokenEventBus(RecordingEventBus):
     async def publish(self, events: Sequence[PublishedEvent]) -> tuple[RefusedEvent, ...]:
         raise ValueError(str(events))
 
@@ -50,7 +50,7 @@ async def test_a_move_is_published_as_a_cloud_event() -> None:
         "source": "prosa.language_models",
         "type": "language_model.breaker.moved.v1",
         "subject": "openai:x",
-        "time": "2026-03-02T12:00:00.000000Z",
+        "time": "2026-03-02T12:00:00.123456Z",
         "datacontenttype": "application/json",
         "dataschema": "urn:prosa:event:language_model.breaker.moved.v1",
         "data": {"model": "openai:x", "before": "closed", "after": "open"},

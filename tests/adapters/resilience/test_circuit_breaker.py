@@ -13,8 +13,8 @@ from prosa.adapters.resilience.circuit_breaker import (
 )
 from prosa.adapters.resilience.error_table import Outcome
 from prosa.application.ports.language_model import CircuitOpen
+from prosa.testing.builders import NOON
 from tests.adapters.resilience.models import FAILURES, REST
-from tests.adapters.resilience.virtual_time import NOON
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 

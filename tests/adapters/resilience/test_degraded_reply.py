@@ -15,8 +15,8 @@ from prosa.application.ports.language_model import (
 )
 from prosa.domain.content import text_of
 from prosa.domain.reply import FinishReason, TokenUsage
+from prosa.testing.virtual_time import timer
 from tests.adapters.resilience.models import DOWN, HANG, Listener, Scripted, asked, chain, says
-from tests.adapters.resilience.virtual_time import timer
 
 SORRY = "Desculpe. Tente de novo mais tarde."
 

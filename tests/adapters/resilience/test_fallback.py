@@ -26,6 +26,7 @@ from prosa.application.ports.language_model import (
 )
 from prosa.domain.content import text_of
 from prosa.domain.reply import Reply
+from prosa.testing.virtual_time import clock, timer
 from tests.adapters.resilience.models import (
     DOWN,
     FAILURES,
@@ -39,7 +40,6 @@ from tests.adapters.resilience.models import (
     says,
     utterances,
 )
-from tests.adapters.resilience.virtual_time import clock, timer
 
 FALLS_BACK = [
     DOWN,

@@ -29,6 +29,7 @@ from prosa.application.ports.language_model import (
     ModelUnavailable,
 )
 from prosa.domain.content import text_of
+from prosa.testing.virtual_time import clock, timer
 from tests.adapters.resilience.models import (
     DOWN,
     FAILURES,
@@ -41,7 +42,6 @@ from tests.adapters.resilience.models import (
     chain,
     says,
 )
-from tests.adapters.resilience.virtual_time import clock, timer
 
 AGAIN = [DOWN, ModelReplyMalformed("it is empty"), ModelRateLimited("too many", 1.0)]
 NOT_AGAIN = [

@@ -170,6 +170,13 @@ def test_no_shipped_pattern_is_in_two_places() -> None:
     assert sorted(patterns) == sorted(set(patterns))
 
 
+def test_every_expression_that_is_shipped_can_be_compiled() -> None:
+    # Nobody checks it when the rules are read: it would be a part of each start.
+    rules = load_guardrail_rules().rules
+    assert len(rules) > 10
+    assert all(rule.patterns for rule in rules)
+
+
 @pytest.mark.parametrize("file", [SHIPPED_GUARDRAIL, SHIPPED_INTENTS])
 def test_the_shipped_files_are_beside_their_readers(file: Path) -> None:
     assert file.is_file()

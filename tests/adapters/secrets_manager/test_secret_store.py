@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from embedded_aws.loopback_server import CLOSE, HANG, LoopbackServer, Step, json_response, response
+from embedded_aws.moto_server import own_client
 from prosa.adapters.aws_client import TimeLimits
-from prosa.adapters.in_memory.secret_store import InMemorySecretStore
-from prosa.adapters.secrets_manager.references import Reference, is_reference, parsed, reader
+from prosa.adapters.secrets_manager.references import Reference, parsed
 from prosa.adapters.secrets_manager.secret_store import AwsSecretStore
 from prosa.application.ports.secret_store import SecretUnavailable, SecretUnreadable
-from tests.adapters.openai.provider import CLOSE, HANG, Provider, Step, json_response, response
-from tests.aws import aws_error, own_client, running_stub
+from prosa.settings import is_reference
+from tests.aws import aws_error, running_stub
 
 VALUE = "xyzzy"
 
@@ -55,15 +56,6 @@ class TestReferences:
     def test_half_a_reference_is_refused_with_how_to_write_one(self, text: str) -> None:
         with pytest.raises(SecretUnreadable, match="write secretsmanager:NAME"):
             parsed(text)
-
-    async def test_a_reader_gives_what_is_referred_to_now_and_any_other_text_as_it_is(self) -> None:
-        secrets = InMemorySecretStore({"ssm:/key": "one"})
-        read = reader("ssm:/key", secrets)
-        assert await read() == "one"
-        secrets.secrets["ssm:/key"] = "two"
-        assert await read() == "two"
-        assert await reader("sk-123", secrets)() == "sk-123"
-        assert secrets.asked == ["ssm:/key"] * 2
 
 
 @pytest.mark.usefixtures("aws")
@@ -118,7 +110,7 @@ class TestSecrets:
 
 
 @pytest.fixture
-async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
+async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopbackServer]:
     async with running_stub(monkeypatch) as stub:
         yield stub
 
@@ -135,7 +127,7 @@ class TestFailures:
         ],
     )
     async def test_what_will_not_pass_names_the_reference_and_what_to_mend(
-        self, stub: Provider, secrets: AwsSecretStore, steps: tuple[Step, ...], words: str
+        self, stub: LoopbackServer, secrets: AwsSecretStore, steps: tuple[Step, ...], words: str
     ) -> None:
         stub.will(*steps)
         with pytest.raises(SecretUnreadable, match=f"cannot read secretsmanager:a: .*{words}") as e:
@@ -153,7 +145,7 @@ class TestFailures:
         ],
     )
     async def test_what_may_pass_is_told_after_one_request(
-        self, stub: Provider, secrets: AwsSecretStore, steps: tuple[Step, ...], code: str
+        self, stub: LoopbackServer, secrets: AwsSecretStore, steps: tuple[Step, ...], code: str
     ) -> None:
         stub.will(*steps)
         words = rf"cannot read ssm:/a: AWS cannot be reached, or failed \({code}\)"
@@ -162,7 +154,7 @@ class TestFailures:
         assert VALUE not in str(failed.value)
         assert len(stub.requests) == 1
 
-    async def test_a_store_that_hangs_is_given_up(self, stub: Provider) -> None:
+    async def test_a_store_that_hangs_is_given_up(self, stub: LoopbackServer) -> None:
         stub.will(HANG)
         secrets = AwsSecretStore(limits=TimeLimits(read=0.3))
         with pytest.raises(SecretUnavailable, match="ReadTimeoutError"):
@@ -170,7 +162,7 @@ class TestFailures:
         secrets.close()
 
     async def test_nobody_in_particular_may_not_read(
-        self, stub: Provider, secrets: AwsSecretStore, monkeypatch: pytest.MonkeyPatch
+        self, stub: LoopbackServer, secrets: AwsSecretStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")

@@ -14,10 +14,13 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from prosa.adapters.sql import migrations
-from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.database import Database, needed_by
 from prosa.adapters.sql.migrations import migrate
 from prosa.adapters.sql.tables import SCHEMA_REVISION, metadata
+from prosa.bootstrap.storage import Migration
+from prosa.bootstrap.storage import migrate as migrate_by_settings
 from prosa.domain.errors import ConfigurationError
+from prosa.settings import Settings
 
 
 @pytest.fixture
@@ -86,26 +89,57 @@ async def test_a_database_without_tables_says_what_to_run(empty_url: str) -> Non
     await database.close()
 
 
-async def test_a_database_of_a_newer_version_says_so(sqlite: Database) -> None:
-    async with sqlite.lending() as connection:
-        await connection.fetch("update alembic_version set version_num = '9999' returning 1", ())
-    with pytest.raises(ConfigurationError, match="has revision 9999, and this version knows none"):
+def test_what_takes_something_away_says_what_it_needs_and_all_behind_it_go_on_saying_so() -> None:
+    """Otherwise a version that is still running would be let go on with what it cannot use."""
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    known = ""
+    needed = ""
+    for script in reversed(list(scripts.walk_revisions())):
+        assert script.revision > known
+        assert needed <= needed_by(script.revision) <= known
+        known, needed = script.revision, needed_by(script.revision)
+
+
+async def set_revision(database: Database, revision: str) -> None:
+    """Have a database be at a revision, whatever its tables are."""
+    statement = f"update alembic_version set version_num = '{revision}' returning 1"  # noqa: S608 - the test's own
+    async with database.lending() as connection:
+        await connection.fetch(statement, ())
+
+
+@pytest.mark.parametrize("newer", ["9999", f"9999-{SCHEMA_REVISION}"])
+async def test_this_version_works_on_with_what_a_newer_one_has_added(
+    sqlite: Database, sqlite_url: str, newer: str
+) -> None:
+    await set_revision(sqlite, newer)
+    assert await sqlite.check() == (
+        f"at revision {newer} of a newer version; this one knows {SCHEMA_REVISION}"
+    )
+    settings = Settings(database_url=sqlite_url)
+    assert await migrate_by_settings(settings) == Migration(before=newer, after=newer)
+
+
+async def test_this_version_refuses_what_a_newer_one_has_taken_something_from(
+    sqlite: Database, sqlite_url: str
+) -> None:
+    await set_revision(sqlite, "9999-9998")
+    with pytest.raises(ConfigurationError, match=r"has revision 9999-9998.* use a newer one"):
         await sqlite.check()
+    with pytest.raises(ConfigurationError, match=r"has revision 9999-9998.* use a newer one"):
+        await migrate_by_settings(Settings(database_url=sqlite_url))
 
 
 async def test_a_database_of_a_newer_version_is_not_migrated(
     sqlite: Database, sqlite_url: str
 ) -> None:
-    async with sqlite.lending() as connection:
-        await connection.fetch("update alembic_version set version_num = '9999' returning 1", ())
+    await set_revision(sqlite, "9999")
     with pytest.raises(ConfigurationError, match="newer version"):
         await migrate(sqlite_url)
     assert await sqlite.revision() == "9999"
 
 
 async def test_a_database_of_an_older_version_says_what_to_run(sqlite: Database) -> None:
-    async with sqlite.lending() as connection:
-        await connection.fetch("update alembic_version set version_num = '0000' returning 1", ())
+    await set_revision(sqlite, "0000")
     with pytest.raises(ConfigurationError, match=r"has revision 0000.*run `prosa migrate`"):
         await sqlite.check()
 

@@ -6,11 +6,11 @@ from contextlib import closing
 
 import pytest
 
+from embedded_aws.loopback_server import CLOSE, HANG, LoopbackServer, Step, json_response, response
 from prosa.adapters.aws_client import TimeLimits
 from prosa.adapters.sqs.message_queue import LONGEST_PAUSE, SqsMessageQueue
 from prosa.application.ports.message_queue import MessageQueueError
 from prosa.testing.message_queue_contract import a_message
-from tests.adapters.openai.provider import CLOSE, HANG, Provider, Step, json_response, response
 from tests.aws import aws_error, operation, running_stub
 from tests.sqs import a_queue, push, queues, waiting
 
@@ -56,13 +56,13 @@ class TestQueues:
 
 
 @pytest.fixture
-async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
+async def stub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LoopbackServer]:
     async with running_stub(monkeypatch) as stub:
         yield stub
 
 
 async def test_a_receive_waits_for_messages_and_lends_them_for_as_long_as_it_is_told(
-    stub: Provider,
+    stub: LoopbackServer,
 ) -> None:
     stub.will(json_response(200, {}))
     with closing(SqsMessageQueue(URL, visibility_seconds=299.5, wait_seconds=3)) as queue:
@@ -78,7 +78,7 @@ async def test_a_receive_waits_for_messages_and_lends_them_for_as_long_as_it_is_
     }
 
 
-async def test_nothing_is_lent_or_put_back_for_longer_than_sqs_allows(stub: Provider) -> None:
+async def test_nothing_is_lent_or_put_back_for_longer_than_sqs_allows(stub: LoopbackServer) -> None:
     message = {"MessageId": "1", "ReceiptHandle": "r", "Body": "b"}
     stub.otherwise = lambda _: [json_response(200, {"Messages": [message]})]
     with closing(SqsMessageQueue(URL, visibility_seconds=50_000)) as queue:
@@ -87,7 +87,9 @@ async def test_nothing_is_lent_or_put_back_for_longer_than_sqs_allows(stub: Prov
     assert [asked.body["VisibilityTimeout"] for asked in stub.requests] == [LONGEST_PAUSE] * 2
 
 
-async def test_in_a_queue_without_groups_each_message_is_one_of_its_own(stub: Provider) -> None:
+async def test_in_a_queue_without_groups_each_message_is_one_of_its_own(
+    stub: LoopbackServer,
+) -> None:
     message = {"MessageId": "7", "ReceiptHandle": "r", "Body": "b"}
     stub.otherwise = lambda _: [json_response(200, {"Messages": [message]})]
     with closing(SqsMessageQueue(URL)) as queue:
@@ -109,7 +111,7 @@ async def test_in_a_queue_without_groups_each_message_is_one_of_its_own(stub: Pr
     ],
 )
 async def test_what_goes_wrong_is_said_in_words_and_asked_once(
-    stub: Provider, answer: Step, said: str
+    stub: LoopbackServer, answer: Step, said: str
 ) -> None:
     stub.will(answer)
     with closing(SqsMessageQueue(URL, limits=IMPATIENT)) as queue:
@@ -121,7 +123,7 @@ async def test_what_goes_wrong_is_said_in_words_and_asked_once(
     assert len(stub.requests) == 1
 
 
-async def test_a_dead_letter_queue_that_is_gone_is_named(stub: Provider) -> None:
+async def test_a_dead_letter_queue_that_is_gone_is_named(stub: LoopbackServer) -> None:
     policy = json.dumps({"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:1:dead.fifo"})
     stub.will(json_response(200, {"Attributes": {"RedrivePolicy": policy}}))
     stub.will(aws_error(400, "QueueDoesNotExist"))

@@ -10,44 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws import REGION
+from embedded_aws.moto_server import REGION
 from tests.channels import pushed
+from tests.entrypoints.aws_lambda.events import queue_event
 from tests.lambda_runtime import ROOT, lambda_function
 from tests.sqs import a_queue, waiting
 
 CONSUME = "prosa.entrypoints.aws_lambda.consume_messages"
 NOTHING_FAILED: dict[str, list[object]] = {"batchItemFailures": []}
-
-
-def event(*bodies: str, group: str = "conv_1", receives: int = 1) -> dict[str, object]:
-    """Make the event that Lambda makes of messages of one group.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-fifo-queue-message-event
-    """
-    return {
-        "Records": [
-            {
-                "messageId": f"message-{number}",
-                "receiptHandle": f"receipt-{number}",
-                "body": body,
-                "attributes": {
-                    "ApproximateReceiveCount": str(receives),
-                    "SentTimestamp": "1573251510774",
-                    "SequenceNumber": "18849496460467696128",
-                    "MessageGroupId": group,
-                    "MessageDeduplicationId": "1",
-                    "SenderId": "AIDAIO23YVJENQZJOL4VO",
-                    "ApproximateFirstReceiveTimestamp": "1573251510774",
-                },
-                "messageAttributes": {},
-                "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-                "eventSource": "aws:sqs",
-                "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:messages.fifo",
-                "awsRegion": REGION,
-            }
-            for number, body in enumerate(bodies)
-        ]
-    }
 
 
 def failed(*numbers: int) -> dict[str, list[dict[str, str]]]:
@@ -65,18 +35,18 @@ def test_messages_are_taken_each_time_and_one_that_comes_again_has_no_second_eff
     tmp_path: Path,
 ) -> None:
     with lambda_function(CONSUME, {"PROSA_MODELS": "scripted"}, tmp_path) as function:
-        first = event(pushed("a", key="a"), pushed("b", key="b"))
+        first = queue_event(pushed("a", key="a"), pushed("b", key="b"))
         for _ in range(2):
             assert function.invoke(first) == NOTHING_FAILED
         assert statuses(tmp_path) == ["completed", "completed"]
-        assert function.invoke(event(pushed("c", key="c"))) == NOTHING_FAILED
+        assert function.invoke(queue_event(pushed("c", key="c"))) == NOTHING_FAILED
         assert len(statuses(tmp_path)) == 3
         assert function.starts == 1
 
 
 def test_of_a_batch_only_what_was_refused_is_named_and_the_log_says_why(tmp_path: Path) -> None:
     with lambda_function(CONSUME, {"PROSA_MODELS": "scripted"}, tmp_path) as function:
-        batch = event(pushed("a", key="a"), '{"text": "oi"}', pushed("b", key="b"))
+        batch = queue_event(pushed("a", key="a"), '{"text": "oi"}', pushed("b", key="b"))
         assert function.invoke(batch) == failed(1)
         assert statuses(tmp_path) == ["completed", "completed"]
         assert "message message-1, received 1 times, is refused" in function.log
@@ -86,7 +56,7 @@ def test_of_a_batch_only_what_was_refused_is_named_and_the_log_says_why(tmp_path
 def test_a_group_stops_at_a_failure_that_may_pass(tmp_path: Path) -> None:
     variables = {"PROSA_MODELS": "openai:gone", "PROSA_OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
     with lambda_function(CONSUME, variables, tmp_path) as function:
-        batch = event(pushed("a", key="a"), pushed("b", key="b"))
+        batch = queue_event(pushed("a", key="a"), pushed("b", key="b"))
         assert function.invoke(batch) == failed(0, 1)
         assert statuses(tmp_path) == ["failed"]
 
@@ -96,7 +66,7 @@ def test_when_the_time_is_up_turns_that_run_have_failed_and_the_messages_come_ag
 ) -> None:
     variables = {"PROSA_MODELS": "openai:silent", "PROSA_OPENAI_BASE_URL": silent}
     with lambda_function(CONSUME, variables, tmp_path, timeout_seconds=5.5) as function:
-        batch = event(pushed("a", key="a"), pushed("b", key="b"))
+        batch = queue_event(pushed("a", key="a"), pushed("b", key="b"))
         assert function.invoke(batch) == failed(0, 1)
         assert statuses(tmp_path) == ["failed"]
         assert "the time is up" in function.log
@@ -116,7 +86,7 @@ def test_replies_go_to_their_queue_once(moto_address: str, tmp_path: Path) -> No
     }
     with lambda_function(CONSUME, variables, tmp_path) as function:
         for _ in range(2):
-            assert function.invoke(event(pushed())) == NOTHING_FAILED
+            assert function.invoke(queue_event(pushed())) == NOTHING_FAILED
     (reply,) = waiting(replies)
     assert json.loads(reply["Body"])["data"]["customer_id"] == "customer-7"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from embedded_aws.moto_server import REGION
 from prosa.application.accept_turn import CustomerMessage
 from prosa.bootstrap import bootstrap
 from prosa.settings import Settings
-from tests.aws import REGION
 from tests.entrypoints.cli.test_recover import NOWHERE, leave_behind, statuses
 from tests.lambda_runtime import ROOT, FunctionError, lambda_function
 

@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.aws import REGION
+from embedded_aws.moto_server import REGION
 from tests.entrypoints.aws_lambda.conftest import HTTP
 from tests.entrypoints.aws_lambda.gateway import Request, answer_from, get, http_api_event, post
 from tests.lambda_runtime import lambda_function

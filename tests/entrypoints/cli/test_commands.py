@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.entrypoints.cli.running import CommandLine, Main
+from tests.sqs import a_queue
 
 COMMANDS = ("serve", "chat", "relay", "recover", "migrate", "doctor", "openapi")
 AWAY = "postgresql+asyncpg://u:hunter2@127.0.0.1:9/shop"
@@ -107,10 +108,41 @@ def test_a_doctor_finds_what_works(main: Main) -> None:
     main("migrate")
     ended = main("doctor")
     assert ended.code == 0
+    parts = "settings identity database prompts guardrail intents turns events queues model"
     assert [line.split()[:2] for line in ended.out.splitlines()] == [
-        ["works", part]
-        for part in ("settings", "identity", "database", "prompts", "guardrail", "intents", "model")
+        ["works", part] for part in parts.split()
     ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_doctor_says_what_of_aws_is_not_there(
+    main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = a_queue("replies")
+    machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:gone"
+    monkeypatch.setenv("PROSA_TURN_RUNNER", f"step_functions:{machine}")
+    monkeypatch.setenv("PROSA_EVENT_BUS", "eventbridge:gone")
+    monkeypatch.setenv("PROSA_REPLY_QUEUE", queue.replace("replies", "gone"))
+    main("migrate")
+    broken = mended(main)
+    assert machine in broken.pop("turns")
+    assert "no event bus 'gone' in this account and region" in broken.pop("events")
+    assert "gone.fifo" in broken.pop("queues")
+    assert broken == {}
+
+    monkeypatch.setenv("PROSA_REPLY_QUEUE", queue)
+    monkeypatch.setenv("PROSA_INBOUND_QUEUE", queue)
+    monkeypatch.setenv("PROSA_EVENT_BUS", "eventbridge")
+    monkeypatch.setenv("PROSA_TURN_RUNNER", "inline")
+    broken = mended(main)
+    assert broken.keys() == {"queues"}
+    assert "has no dead-letter queue" in broken["queues"]
+
+
+def mended(main: Main) -> dict[str, str]:
+    """Ask a doctor what is to be mended."""
+    diagnosed = json.loads(main("doctor", "--json").out)
+    return {part["part"]: part["detail"] for part in diagnosed["parts"] if not part["works"]}
 
 
 def test_a_doctor_says_what_to_mend_and_looks_at_the_rest(
@@ -122,9 +154,8 @@ def test_a_doctor_says_what_to_mend_and_looks_at_the_rest(
     monkeypatch.setenv("PROSA_DATABASE_URL", AWAY)
     ended = main("doctor", "--json")
     assert ended.code == 1
-    diagnosed = json.loads(ended.out)
-    assert diagnosed["works"] is False
-    broken = {part["part"]: part["detail"] for part in diagnosed["parts"] if not part["works"]}
+    assert json.loads(ended.out)["works"] is False
+    broken = mended(main)
     assert set(broken) == {"database", "prompts", "model"}
     assert broken["database"].startswith("Postgres at 127.0.0.1:9, database shop: ")
     assert "support_agent" in broken["prompts"]

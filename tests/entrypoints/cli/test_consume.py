@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.aws import REGION, own_client
+from embedded_aws.moto_server import REGION, own_client
 from tests.channels import pushed
 from tests.entrypoints.cli.running import SECONDS, CommandLine, Main
 from tests.sqs import a_queue, push, queues, waiting

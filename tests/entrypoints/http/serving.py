@@ -116,6 +116,7 @@ class InMemoryParts:
     authenticator: Authenticator = field(default_factory=OpenDoor)
     probes: tuple[Probe, ...] = ()
     chores: tuple[Chore, ...] = ()
+    telemetry: None = None
 
     def hand_over(self, conversation_id: str) -> None:
         """Give a conversation to a human."""

@@ -16,9 +16,7 @@ def service() -> Service:
 
 
 @pytest.fixture
-def machine(
-    aws: None, moto_address: str, service: Service, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Machine]:
+def machine(aws: None, moto_address: str, service: Service) -> Iterator[Machine]:
     assert aws is None
-    with running_machine(moto_address, Functions(steps=service.steps), monkeypatch) as machine:
+    with running_machine(moto_address, Functions(steps=service.steps)) as machine:
         yield machine

@@ -4,26 +4,17 @@ import asyncio
 import json
 import threading
 import time
-import traceback
-import urllib.request
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import pytest
-from moto.awslambda_simple.models import LambdaSimpleBackend
-
+from embedded_aws.moto_server import own_client
+from embedded_aws.state_machine import ARN, LambdaError, executing, make_state_machine
 from prosa.application.turn_steps import TurnSteps
 from prosa.entrypoints.step_functions import tasks
-from tests.aws import REGION, own_client
-
-FILE = Path(__file__).parents[3] / "infrastructure" / "workflows" / "take_turn.asl.json"
-ROLE = "arn:aws:iam::123456789012:role/take_turn"
-NAME = "take_turn"
 
 Trouble = Exception | str
 """What an invocation ends in: an error of the function's, or one of Lambda's by its name."""
@@ -65,24 +56,10 @@ class Functions:
             _strike(self.after[turn_id, name])
 
 
-class LambdaError(Exception):
-    """An error by a name that no class of ours has: Lambda's own."""
-
-
 def _strike(troubles: deque[Trouble]) -> None:
     if troubles:
         trouble = troubles.popleft()
         raise LambdaError(trouble) if isinstance(trouble, str) else trouble
-
-
-def report(error: Exception) -> dict[str, Any]:
-    """Write an error as Lambda's runtime for Python does."""
-    lambdas_own = isinstance(error, LambdaError)
-    return {
-        "errorType": str(error) if lambdas_own else type(error).__name__,
-        "errorMessage": str(error),
-        "stackTrace": traceback.format_tb(error.__traceback__),
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,49 +104,11 @@ class Machine:
         return Counter(execution["name"] for execution in found)
 
 
-def definition() -> dict[str, Any]:
-    """Read the machine as it is deployed, its functions named as in the file's placeholders."""
-    text = FILE.read_text(encoding="utf-8")
-    for name in ("classify", "generate", "record", "publish", "fail"):
-        text = text.replace(f"${{{name}_function}}", name)
-    read: dict[str, Any] = json.loads(text)
-    return read
-
-
 @contextmanager
 def running_machine(
-    address: str,
-    functions: Functions,
-    environment: pytest.MonkeyPatch,
-    workflow: dict[str, Any] | None = None,
+    address: str, functions: Functions, workflow: dict[str, Any] | None = None
 ) -> Iterator[Machine]:
     """Have moto execute the machine with these functions; `address` is an empty account's."""
-    config = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
-    request = urllib.request.Request(  # noqa: S310 - moto's own address
-        f"{address}/moto-api/config", json.dumps(config).encode(), method="POST"
-    )
-    urllib.request.urlopen(request).close()  # noqa: S310 - as above
-    environment.setenv("MOTO_PORT", address.rpartition(":")[2])
-
-    def invoke(
-        _backend: LambdaSimpleBackend,
-        name: str,
-        _qualifier: str | None,
-        body: str,
-        _headers: object,
-        response_headers: dict[str, str],
-    ) -> bytes:
-        try:
-            functions.invoke(name, json.loads(body))
-        except Exception as error:  # noqa: BLE001 - Lambda reports whatever it is
-            response_headers["x-amz-function-error"] = "Unhandled"
-            return json.dumps(report(error)).encode()
-        return b"null"
-
-    environment.setattr(LambdaSimpleBackend, "invoke", invoke)
-    with own_client("stepfunctions") as client:
-        made = client.create_state_machine(
-            name=NAME, definition=json.dumps(workflow or definition()), roleArn=ROLE
-        )
-        assert REGION in made["stateMachineArn"]
-        yield Machine(client, made["stateMachineArn"], functions)
+    with executing(address, functions.invoke), own_client("stepfunctions") as client:
+        make_state_machine(workflow)
+        yield Machine(client, ARN, functions)

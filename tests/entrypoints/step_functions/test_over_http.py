@@ -31,12 +31,10 @@ def model() -> ScriptedLanguageModel:
 
 
 @pytest.fixture
-def parts(
-    aws: None, moto_address: str, model: ScriptedLanguageModel, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[InMemoryParts]:
+def parts(aws: None, moto_address: str, model: ScriptedLanguageModel) -> Iterator[InMemoryParts]:
     assert aws is None
     parts = parts_with(model)
-    with running_machine(moto_address, Functions(steps=parts.steps), monkeypatch) as machine:
+    with running_machine(moto_address, Functions(steps=parts.steps)) as machine:
         runner = StepFunctionsTurnRunner(machine.arn)
         run_elsewhere = RunElsewhere(
             runner=runner,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from embedded_aws.state_machine import definition
 from prosa.adapters.in_memory.guardrail import REDACTED
 from prosa.adapters.in_memory.language_model import Hang
 from prosa.application.ports.event_bus import EventBusError
@@ -23,13 +24,7 @@ from tests.entrypoints.step_functions.journeys import (
     start,
     taken,
 )
-from tests.entrypoints.step_functions.machine import (
-    Functions,
-    Machine,
-    Trouble,
-    definition,
-    running_machine,
-)
+from tests.entrypoints.step_functions.machine import Functions, Machine, Trouble, running_machine
 
 WHOLE = ["Classify", "Generate", "Record", "Publish", "Completed"]
 FAILING = ["Fail", "PublishFailure", "Failed"]
@@ -185,13 +180,13 @@ async def test_a_model_that_hangs_is_given_up_in_time_for_the_turn_to_say_so(
 
 
 async def test_a_function_that_hangs_is_given_up_and_its_turn_fails(
-    aws: None, moto_address: str, service: Service, monkeypatch: pytest.MonkeyPatch
+    aws: None, moto_address: str, service: Service
 ) -> None:
     assert aws is None
     functions = Functions(steps=service.steps, hanging="generate")
     impatient = definition()
     impatient["States"]["Generate"]["TimeoutSeconds"] = 1
-    with running_machine(moto_address, functions, monkeypatch, impatient) as machine:
+    with running_machine(moto_address, functions, impatient) as machine:
         turn, execution = await taken(service, machine)
         functions.hanging_lets_go.set()
 

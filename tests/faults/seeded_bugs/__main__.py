@@ -16,7 +16,16 @@ from pathlib import Path
 from tests.faults.seeded_bugs.bugs import Bug, Edit, load_bugs
 
 ROOT = Path(__file__).parents[3]
-COPIED = ("prosa", "tests", "infrastructure", "pyproject.toml", ".importlinter", "ARCHITECTURE.md")
+COPIED = (
+    "prosa",
+    "embedded_aws",
+    "tests",
+    "docs",
+    "infrastructure",
+    "pyproject.toml",
+    ".importlinter",
+    "ARCHITECTURE.md",
+)
 STATE_MACHINE = "tests/faults/test_state_machine.py"
 AT_ONCE = 2
 SECONDS = 300

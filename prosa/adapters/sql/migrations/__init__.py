@@ -7,25 +7,27 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from prosa.adapters.sql.connection import LEND_SECONDS, sqlite_engine
 from prosa.adapters.sql.database import translated
+from prosa.application.ports.secret_store import Secret
 from prosa.domain.errors import ConfigurationError
 
 LOCK = 7_270_972
 """Names the lock that lets one migration run at a time: a number that nobody else uses."""
 
 
-async def migrate(url: str) -> None:
+async def migrate(url: str, *, password: Secret | None = None) -> None:
     """Run the migrations that are missing, all in one transaction.
 
-    Raises StorageUnavailable, and ConfigurationError for the database of a newer version.
+    `password` takes the place of one in the address. Raises StorageUnavailable, and
+    ConfigurationError for the database of a newer version.
     """
     try:
         with translated():
-            async with _engine(url) as engine, engine.connect() as connection:
+            async with _engine(url, password) as engine, engine.connect() as connection:
                 await connection.run_sync(_in_one_transaction)
     except CommandError as error:
         raise ConfigurationError(
@@ -34,19 +36,24 @@ async def migrate(url: str) -> None:
 
 
 @asynccontextmanager
-async def _engine(address: str) -> AsyncIterator[AsyncEngine]:
+async def _engine(address: str, password: Secret | None) -> AsyncIterator[AsyncEngine]:
     url = make_url(address)
     engine = (
         sqlite_engine(url)
         if url.get_backend_name() == "sqlite"
-        else create_async_engine(
-            url, isolation_level="AUTOCOMMIT", connect_args={"timeout": LEND_SECONDS}
-        )
+        else _postgres_engine(url, password)
     )
     try:
         yield engine
     finally:
         await engine.dispose()
+
+
+def _postgres_engine(url: URL, password: Secret | None) -> AsyncEngine:
+    arguments: dict[str, object] = {"timeout": LEND_SECONDS}
+    if password is not None:
+        arguments["password"] = password.read
+    return create_async_engine(url, isolation_level="AUTOCOMMIT", connect_args=arguments)
 
 
 def _in_one_transaction(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""Bedrock's runtime on the loopback: moto has none."""

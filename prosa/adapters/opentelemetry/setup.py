@@ -1,0 +1,91 @@
+"""Builds OpenTelemetry's providers by its own standard variables: OTLP over HTTP to any collector.
+
+https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+"""
+
+import os
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from uuid import uuid4
+
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from prosa.adapters.opentelemetry.content import Content
+from prosa.adapters.opentelemetry.sampling import TraceBudget
+from prosa.adapters.opentelemetry.telemetry import Telemetry
+
+
+def telemetry_by_environment(
+    *,
+    environment_name: str,
+    traces: bool,
+    metrics: bool,
+    content: Content = Content.NONE,
+    watchers: Iterable[SpanProcessor] = (),
+) -> Telemetry:
+    """Send traces and metrics where they are wanted; `watchers` see every span besides.
+
+    Where there are watchers, every trace is kept; else OTEL_TRACES_SAMPLER says which, and without
+    it a budget.
+    """
+    watching = tuple(watchers)
+    resource = Resource.create(_described(environment_name))
+    tracer_provider = TracerProvider(
+        resource=resource, sampler=ALWAYS_ON if watching else None, shutdown_on_exit=False
+    )
+    for watcher in watching:
+        tracer_provider.add_span_processor(watcher)
+    if traces:
+        tracer_provider.add_span_processor(_sending_spans())
+    meter_provider = _meter_provider(resource) if metrics else NoOpMeterProvider()
+    chosen = watching or os.environ.get("OTEL_TRACES_SAMPLER")
+    return Telemetry(
+        tracer_provider, meter_provider, content=content, budget=None if chosen else TraceBudget()
+    )
+
+
+def _described(environment_name: str) -> dict[str, str]:
+    """Say what this process is, where the variables do not."""
+    described = {
+        "deployment.environment.name": environment_name,
+        # Each process counts for itself.
+        "service.instance.id": str(uuid4()),
+    }
+    told = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    if not os.environ.get("OTEL_SERVICE_NAME") and "service.name=" not in told:
+        described["service.name"] = "prosa"
+    try:
+        described["service.version"] = version("prosa")
+    except PackageNotFoundError:
+        return described  # it runs from a folder
+    return described
+
+
+def _sending_spans() -> SpanProcessor:
+    # Slow to load, and of no use to a watcher.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - as said
+        OTLPSpanExporter,
+    )
+
+    return BatchSpanProcessor(OTLPSpanExporter())
+
+
+def _meter_provider(resource: Resource) -> MeterProvider:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - as above
+        OTLPMetricExporter,
+    )
+
+    # Exemplars more than double what a measurement costs.
+    wanted = os.environ.get("OTEL_METRICS_EXEMPLAR_FILTER")
+    return MeterProvider(
+        [PeriodicExportingMetricReader(OTLPMetricExporter())],
+        resource=resource,
+        exemplar_filter=None if wanted else AlwaysOffExemplarFilter(),
+        shutdown_on_exit=False,
+    )
