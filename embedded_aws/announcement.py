@@ -10,12 +10,12 @@ AGAIN = ".venv/bin/python -m embedded_aws"
 
 def announcement(*, http: str, aws: str, bedrock: str, behind: str, runner: str) -> str:
     """Say what is where, by its addresses, and what to try."""
-    users = " and ".join(f"{user}, a {role}" for user, role in USERS.items())
+    users = ", and ".join(f"{user}, a {role}" for user, role in USERS.items())
     return f"""
 AWS and Prosa run on this machine. Nothing leaves it, and nothing is kept when they end.
 
   Prosa    {http:<24}prosa serve; its turns run {runner}; {http}/docs
-           {"SQS":<24}prosa consume: from {INBOUND} to {REPLIES}; {DEAD}
+           {"SQS":<24}prosa consume: from {INBOUND} to {REPLIES}, dead letters in {DEAD}
   AWS      {aws:<24}moto, region {REGION}
            {"EventBridge":<24}bus {BUS}; a rule sends its events to the queue {EVENTS}
            {"Cognito":<24}{users}

@@ -7,7 +7,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -152,15 +152,20 @@ def _make_installation(wanted: Wanted, address: str, database: str) -> None:
 async def _until_told(work: Coroutine[None, None, None]) -> None:
     """Work until a signal says to end; each further one hurries it."""
     task = asyncio.create_task(work)
+    told = asyncio.Event()
 
     def end() -> None:
-        if not task.cancelling():
+        if not told.is_set():
             typer.echo(STOPPING)
+        told.set()
         task.cancel()
 
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    with suppress(asyncio.CancelledError):
+    await asyncio.wait({task})
+    # What a terminal ended, as Postgres while it is made, may have failed before this was told.
+    await asyncio.sleep(0)
+    if not told.is_set():
         await task
 
 
