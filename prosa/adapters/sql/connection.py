@@ -33,6 +33,11 @@ STATEMENT_SECONDS = 6
 """After this a server that has not answered hangs: it gives up by itself after five."""
 
 SQLITE_BUSY_SECONDS = 2
+"""How long a writer waits for one of another process."""
+
+SQLITE_QUEUE_SECONDS = 5
+"""How long a writer waits for those of its own process, who write one after another."""
+
 POOL_SIZE = 32
 
 POSTGRES_SETTINGS = {
@@ -238,7 +243,7 @@ class SqliteConnection(SqlConnection):
 
         Where SQLite has them wait, each asks again and again, and some never get their turn.
         """
-        async with asyncio.timeout(SQLITE_BUSY_SECONDS):
+        async with asyncio.timeout(SQLITE_QUEUE_SECONDS):
             await self._writing.acquire()
         try:
             yield

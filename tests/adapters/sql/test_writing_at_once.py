@@ -5,7 +5,7 @@ from itertools import repeat
 
 import pytest
 
-from prosa.adapters.sql.connection import SQLITE_BUSY_SECONDS
+from prosa.adapters.sql.connection import SQLITE_BUSY_SECONDS, SQLITE_QUEUE_SECONDS
 from prosa.adapters.sql.database import Database
 from prosa.application.ports.unit_of_work import StorageUnavailable
 
@@ -33,7 +33,7 @@ async def test_nobody_is_refused_because_others_write(sqlite: Database) -> None:
 
 async def test_who_waits_for_too_long_is_told_so(sqlite: Database) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(write(sqlite, SQLITE_BUSY_SECONDS + 0.5))
+        tasks.create_task(write(sqlite, SQLITE_QUEUE_SECONDS + 0.5))
         await asyncio.sleep(0.1)
         with pytest.raises(StorageUnavailable):
             await write(sqlite, A_WRITE)
