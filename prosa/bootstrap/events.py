@@ -84,7 +84,7 @@ async def open_event_bus(settings: Settings) -> AsyncIterator[EventBus]:
         yield LogEventBus()
         return
     with required_packages("PROSA_EVENT_BUS names eventbridge", extra="aws"):
-        import_module("boto3")
+        import_module("botocore")
         from prosa.adapters.eventbridge.event_bus import DEFAULT_BUS, EventBridgeEventBus
     bus = EventBridgeEventBus(name or DEFAULT_BUS)
     try:

@@ -26,7 +26,7 @@ async def open_turn_runner(settings: Settings) -> AsyncIterator[TurnRunner | Non
         yield None
         return
     with required_packages("PROSA_TURN_RUNNER names step_functions", extra="aws"):
-        import_module("boto3")
+        import_module("botocore")
         from prosa.adapters.step_functions.turn_runner import StepFunctionsTurnRunner
     with closing(StepFunctionsTurnRunner(state_machine)) as runner:
         yield runner
@@ -57,7 +57,7 @@ async def open_redrive(
     if url is None:
         raise ConfigurationError("set PROSA_INBOUND_QUEUE to the URL of an SQS FIFO queue")
     with required_packages("PROSA_INBOUND_QUEUE names a queue of SQS", extra="aws"):
-        import_module("boto3")
+        import_module("botocore")
         from prosa.adapters.sqs.message_queue import SqsMessageQueue
     # Where all of a batch are of one group, they are taken one after the other.
     seconds = BATCH * (settings.deadline_seconds + LEASE_AFTER_DEADLINE.total_seconds())
@@ -82,7 +82,7 @@ async def open_reply_outlet(settings: Settings) -> AsyncIterator[ReplyOutlet | N
         yield None
         return
     with required_packages("PROSA_REPLY_QUEUE names a queue of SQS", extra="aws"):
-        import_module("boto3")
+        import_module("botocore")
         from prosa.adapters.sqs.reply_outlet import SqsReplyOutlet
     with closing(SqsReplyOutlet(settings.reply_queue)) as outlet:
         yield outlet

@@ -83,7 +83,7 @@ async def reading(setting: str, value: SecretStr | None) -> AsyncIterator[Secret
 @contextmanager
 def _opened_store(setting: str) -> Iterator[SecretStore]:
     with required_packages(f"{setting} refers to a secret of AWS", extra="aws"):
-        import_module("boto3")
+        import_module("botocore")
         from prosa.adapters.secrets_manager.secret_store import AwsSecretStore
 
     store = AwsSecretStore()

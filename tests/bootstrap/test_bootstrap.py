@@ -43,7 +43,7 @@ CASES = {
     "pybreaker": {"models": "scripted"},
     "tenacity": {"models": "scripted"},
     "xllamacpp": {"models": "local"},
-    "openai": {"models": "openai:gpt-4o"},
+    "aiohttp": {"models": "openai:gpt-4o"},
 }
 
 async def sentence(keywords):
@@ -267,7 +267,7 @@ def test_a_missing_package_is_named_by_its_extra() -> None:
     )
     assert json.loads(result.stdout) == {
         "xllamacpp": "PROSA_MODELS names local: install prosa[local]",
-        "openai": "PROSA_MODELS names openai: install prosa[openai]",
+        "aiohttp": "PROSA_MODELS names openai: install prosa[openai]",
         "tenacity": "retry and breaker around a model: install prosa[resilience]",
         "pybreaker": "retry and breaker around a model: install prosa[resilience]",
         "sqlalchemy": "PROSA_DATABASE_URL names sqlite: install prosa[sqlite]",

@@ -21,7 +21,7 @@ from prosa.entrypoints.aws_lambda.runtime import (
     Handler,
     InvocationContext,
     opened_when_asked_for,
-    read_settings,
+    read_settings_behind_the_door,
     seconds_to_use,
 )
 
@@ -42,7 +42,7 @@ def _open() -> Handler:
     from prosa.bootstrap import bootstrap
     from prosa.entrypoints.consuming import consume_messages_of
 
-    container = Container(bootstrap(read_settings()))
+    container = Container(bootstrap(read_settings_behind_the_door()))
     consume = consume_messages_of(container.opened)
 
     def consume_event(event: Mapping[str, Any], context: InvocationContext) -> Answer:

@@ -14,7 +14,7 @@ from prosa.entrypoints.aws_lambda.runtime import (
     Handler,
     InvocationContext,
     opened_when_asked_for,
-    read_settings,
+    read_settings_behind_the_door,
     seconds_to_use,
 )
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 def _open() -> Handler:
     from prosa.bootstrap import bootstrap
 
-    container = Container(bootstrap(read_settings()))
+    container = Container(bootstrap(read_settings_behind_the_door()))
 
     def recover(_event: object, context: InvocationContext) -> dict[str, int]:
         seconds = seconds_to_use(context, SPARE_SECONDS + SECONDS_TO_GIVE_UP)

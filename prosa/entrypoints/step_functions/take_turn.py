@@ -15,6 +15,7 @@ from prosa.entrypoints.aws_lambda.runtime import (
     InvocationContext,
     opened_when_asked_for,
     read_settings,
+    read_settings_behind_the_door,
     seconds_to_use,
 )
 
@@ -35,7 +36,7 @@ def _open_step(name: str) -> Handler:
     from prosa.entrypoints.step_functions import tasks
 
     task: Task = getattr(tasks, name)
-    settings = read_settings()
+    settings = read_settings_behind_the_door()
     # A model's SDK is most of a start, and the right to call it is for those that do.
     model = None if _asks_a_model(name, settings) else tasks.UnaskedModel()
     container = Container(bootstrap(settings, model=model))
