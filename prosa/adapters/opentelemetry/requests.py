@@ -1,7 +1,6 @@
 """A request to the HTTP API, seen: its span, and how long it took."""
 
 import time
-from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,6 +16,8 @@ _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "O
 _OTHER: Final = "_OTHER"
 """What the conventions write for methods that nobody knows."""
 
+TRACEPARENT: Final = b"traceparent"
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -27,13 +28,17 @@ class SeenRequest:
     is kept, as in `/v1/turns/{turn_id}`.
     """
 
-    def __init__(
-        self, telemetry: Telemetry, method: str, headers: Iterable[tuple[bytes, bytes]]
-    ) -> None:
+    __slots__ = (
+        *("_began_at", "_block", "_headers", "_method", "_spoken", "_telemetry"),
+        *("route", "status", "traceparent"),
+    )
+
+    def __init__(self, telemetry: Telemetry, method: str, headers: Headers) -> None:
         self.status = 0
         self.route: str | None = None
-        self.headers: Headers = list(headers)
-        """Those of the request, with a `traceparent` that names this span."""
+        self.traceparent: str | None = None
+        """What names this span; None where there is no trace."""
+        self._headers = headers
         self._telemetry = telemetry
         known = method in _METHODS
         self._method = method if known else _OTHER
@@ -42,19 +47,22 @@ class SeenRequest:
 
     def __enter__(self) -> Self:
         """Begin the span, in the client's trace where it has one."""
-        told = next((value for name, value in self.headers if name == b"traceparent"), None)
+        parent = None
+        for name, value in self._headers:
+            if name == TRACEPARENT:
+                parent = context_of(value.decode("latin-1"))
         self._block: Block = self._telemetry.tracing.begin(
-            self._spoken,
-            SpanKind.SERVER,
-            {names.HTTP_METHOD: self._method},
-            parent=context_of(told.decode("latin-1") if told else None),
+            self._spoken, SpanKind.SERVER, parent=parent
         )
-        span = self._block.__enter__()
-        named = traceparent_of(span)
-        if named is not None:
-            kept = [header for header in self.headers if header[0] != b"traceparent"]
-            self.headers = [*kept, (b"traceparent", named.encode())]
+        self.traceparent = traceparent_of(self._block.__enter__())
         return self
+
+    def headers(self) -> Headers:
+        """Give those of the request, with a `traceparent` that names this span, if one is there."""
+        if self.traceparent is None:
+            return self._headers
+        others = [header for header in self._headers if header[0] != TRACEPARENT]
+        return [*others, (TRACEPARENT, self.traceparent.encode())]
 
     def __exit__(
         self,
@@ -63,20 +71,17 @@ class SeenRequest:
         traceback: TracebackType | None,
     ) -> None:
         """End it."""
-        span = self._block.span
+        span, attributes = self._block.span, self._attributes()
         if span.is_recording():
             span.update_name(" ".join(filter(None, (self._spoken, self.route))))
-            span.set_attributes(self._attributes())
+            span.set_attributes(attributes)
             if self.status >= SERVER_ERROR:
                 fail(span, str(self.status))
-        self._telemetry.metrics.request(
-            time.perf_counter() - self._began_at,
-            {names.HTTP_METHOD: self._method, **self._attributes()},
-        )
+        self._telemetry.metrics.request(time.perf_counter() - self._began_at, attributes)
         self._block.__exit__(kind, error, traceback)
 
     def _attributes(self) -> dict[str, str | int]:
-        attributes: dict[str, str | int] = {}
+        attributes: dict[str, str | int] = {names.HTTP_METHOD: self._method}
         if self.route is not None:
             attributes[names.HTTP_ROUTE] = self.route
         if self.status:

@@ -4,7 +4,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
@@ -14,7 +14,9 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import TracerProvider as AnyTracerProvider
 
 from prosa.adapters.opentelemetry.content import Content
 from prosa.adapters.opentelemetry.sampling import TraceBudget
@@ -35,18 +37,14 @@ def telemetry_by_environment(
     it a budget.
     """
     watching = tuple(watchers)
+    processors = [*watching, _sending_spans()] if traces else watching
     resource = Resource.create(_described(environment_name))
-    tracer_provider = TracerProvider(
-        resource=resource, sampler=ALWAYS_ON if watching else None, shutdown_on_exit=False
-    )
-    for watcher in watching:
-        tracer_provider.add_span_processor(watcher)
-    if traces:
-        tracer_provider.add_span_processor(_sending_spans())
-    meter_provider = _meter_provider(resource) if metrics else NoOpMeterProvider()
     chosen = watching or os.environ.get("OTEL_TRACES_SAMPLER")
     return Telemetry(
-        tracer_provider, meter_provider, content=content, budget=None if chosen else TraceBudget()
+        _tracer_provider(resource, processors, ALWAYS_ON if watching else None),
+        _meter_provider(resource) if metrics else NoOpMeterProvider(),
+        content=content,
+        budget=None if chosen else TraceBudget(),
     )
 
 
@@ -65,6 +63,18 @@ def _described(environment_name: str) -> dict[str, str]:
     except PackageNotFoundError:
         return described  # it runs from a folder
     return described
+
+
+def _tracer_provider(
+    resource: Resource, processors: Sequence[SpanProcessor], sampler: Sampler | None
+) -> AnyTracerProvider:
+    """Make it; where nobody takes the spans, there are none, and nothing stored names a trace."""
+    if not processors:
+        return NoOpTracerProvider()
+    provider = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
+    for processor in processors:
+        provider.add_span_processor(processor)
+    return provider
 
 
 def _sending_spans() -> SpanProcessor:

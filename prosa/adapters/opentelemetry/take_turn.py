@@ -51,18 +51,18 @@ class TracedTakeTurn(TakeTurn):
     async def run(self, attempt: Attempt, on_piece: OnPiece | None = None) -> Turn:
         """Classify, generate and record, or fail."""
         watch = _Watch(on_piece)
-        known = ATTEMPT.set(_attributes_of(attempt.tenant_id, attempt.turn))
         logged = TURN_ID.set(attempt.turn_id)
         outcome = FAILED
         try:
-            with self._tracing.begin(names.RUN, attributes=ATTEMPT.get()) as span:
+            with self._tracing.begin(names.RUN) as span:
+                if span.is_recording():
+                    _describe_attempt(span, attempt)
                 turn = await super().run(attempt, watch.say if on_piece else None)
                 outcome = outcome_of(turn)
                 span.set_attribute(names.TURN_OUTCOME, outcome)
                 return turn
         finally:
             TURN_ID.reset(logged)
-            ATTEMPT.reset(known)
             self._metrics.turn_took(watch.seconds(), outcome)
             if watch.first_after is not None:
                 self._metrics.first_text(watch.first_after)
@@ -195,6 +195,13 @@ def _attributes_of(tenant_id: TenantId, turn: Turn) -> dict[str, AttributeValue]
         names.TURN_ID: turn.id,
         names.TURN_ATTEMPT: turn.attempt,
     }
+
+
+def _describe_attempt(span: Span, attempt: Attempt) -> None:
+    """Say which attempt it is, also for the spans within: until this task runs another one."""
+    attributes = _attributes_of(attempt.tenant_id, attempt.turn)
+    ATTEMPT.set(attributes)
+    span.set_attributes(attributes)
 
 
 def _describe_accepted(span: Span, tenant_id: TenantId, accepted: AcceptedTurn) -> None:

@@ -52,7 +52,7 @@ class SeenRequests:
                     seen.status = message["status"]
                 await send(message)
 
-            served = {**scope, "headers": seen.headers}
+            served = {**scope, "headers": seen.headers()} if seen.traceparent else scope
             try:
                 await self._app(served, receive, send_seen)
             finally:

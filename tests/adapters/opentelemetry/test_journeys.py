@@ -8,9 +8,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
 
 from prosa.adapters.event_format import traceparent_in
-from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
+from prosa.adapters.in_memory.language_model import ScriptedLanguageModel, ScriptedReply
 from prosa.application.accept_turn import CustomerMessage
-from prosa.application.ports.language_model import ModelRejectedRequest, ModelUnavailable
+from prosa.application.ports.language_model import ModelRejectedRequest, ModelRequest
+from prosa.domain.content import Text
 from prosa.settings import Settings
 from tests.adapters.opentelemetry.seeing import (
     MESSAGES,
@@ -263,13 +264,20 @@ async def test_a_turn_that_is_taken_in_this_process_has_a_trace_of_its_own(
 async def test_a_client_that_goes_away_leaves_a_whole_trace_behind(
     settings: Settings, seen: Seen
 ) -> None:
-    model = ScriptedLanguageModel(default=ModelUnavailable("away"))
-    async with seen_app(settings, seen, model) as served:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await served.say()
+    asked = asyncio.Event()
+
+    def answer(_request: ModelRequest) -> ScriptedReply:
+        asked.set()
+        return ScriptedReply(parts=(Text(text="Sim."),), latency=0.1)
+
+    async with seen_app(settings, seen, ScriptedLanguageModel(default=answer)) as served:
+        saying = asyncio.create_task(served.say())
+        async with asyncio.timeout(10):
+            await asked.wait()
+        saying.cancel()
         await ended(seen, "run")
-    assert seen.one("run").status.status_code is StatusCode.ERROR
+    assert attributes_of(seen.one("run"))["prosa.turn.outcome"] == "completed"
+    assert attributes_of(seen.one(REQUEST))["error.type"] == "CancelledError"
 
 
 async def ended(seen: Seen, name: str) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from tests.entrypoints.aws_lambda.gateway import answer_from, http_api_event, po
 from tests.lambda_runtime import lambda_function
 
 ROOT = Path(__file__).parents[3]
+LATER = datetime.now(UTC) + timedelta(hours=1)
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
@@ -83,6 +85,9 @@ async def test_where_only_metrics_have_an_endpoint_only_they_are_sent(
     await take_a_turn(settings)
     assert collector.metric_names >= {"prosa.turns"}
     assert not collector.traces
+    async with bootstrap(settings) as app:
+        waiting = await app.outbox.take(limit=1, now=LATER, until=LATER)
+    assert "traceparent" not in waiting[0].event.envelope
 
 
 async def test_a_sampler_of_the_environment_takes_the_place_of_the_budget(
@@ -169,6 +174,21 @@ print(json.dumps([name for name in sys.modules if name.startswith(found)]))
     # What FastAPI loads by itself, where it is installed, is its own affair.
     bare = "\n".join(["import json, sys, fastapi", *program.splitlines()[-2:]])
     assert _loaded(program, switch) == _loaded(bare, switch)
+
+
+def test_where_opentelemetry_is_not_installed_the_extra_is_named() -> None:
+    program = """
+import json, sys
+sys.modules["opentelemetry"] = None
+from prosa.bootstrap.telemetry import make_telemetry
+from prosa.domain.errors import ConfigurationError
+from prosa.settings import Settings
+try:
+    make_telemetry(Settings(models="scripted"))
+except ConfigurationError as error:
+    print(json.dumps([str(error)]))
+"""
+    assert _loaded(program, {}) == ["telemetry goes by OpenTelemetry: install prosa[otel]"]
 
 
 def _loaded(program: str, switch: dict[str, str]) -> list[str]:
