@@ -40,6 +40,8 @@ SQLITE_QUEUE_SECONDS = 5
 
 POOL_SIZE = 32
 
+REFUSED_AT_LOGIN = "28P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+
 POSTGRES_SETTINGS = {
     "application_name": "prosa",
     "timezone": "UTC",
@@ -161,15 +163,14 @@ class PostgresPool(SqlPool):
 
     async def _acquired_from(self, pool: "Pool") -> "Driver":
         """Take a connection, at a second try where the password may have been rotated."""
-        from asyncpg import InvalidPasswordError  # noqa: PLC0415  an extra, and slow to load
-
         try:
             return await pool.acquire()
-        except InvalidPasswordError:
-            if self._password is None:
+        except Exception as error:
+            # By the code and not by asyncpg's class: the driver is an extra.
+            if self._password is None or getattr(error, "sqlstate", None) != REFUSED_AT_LOGIN:
                 raise
-            self._password.doubt()
-            return await pool.acquire()
+        self._password.doubt()
+        return await pool.acquire()
 
     async def _take_back(self, pool: "Pool", driver: "Driver") -> None:
         try:

@@ -49,14 +49,16 @@ class SqlDialect:
 
 @cache
 def _postgres() -> Dialect:
-    from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg  # noqa: PLC0415 - as above
+    from sqlalchemy.dialects.postgresql.asyncpg import (  # noqa: PLC0415 - only the one in use
+        PGDialect_asyncpg,
+    )
 
     return PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
 
 
 @cache
 def _sqlite() -> Dialect:
-    from sqlalchemy.dialects.sqlite.aiosqlite import (  # noqa: PLC0415 - as above
+    from sqlalchemy.dialects.sqlite.aiosqlite import (  # noqa: PLC0415 - only the one in use
         SQLiteDialect_aiosqlite,
     )
 
