@@ -1,14 +1,16 @@
 """Settings: where they come from, what they refuse, and in which words."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from prosa.domain.errors import ConfigurationError
-from prosa.settings import ModelName, Settings
+from prosa.settings import ModelName, Settings, variable
 
 HUNTER = "hunter2"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def refusal(**keywords: object) -> str:
@@ -382,3 +384,9 @@ def test_outside_development_keys_come_from_where_nobody_can_change_them(
     identity = {"auth": "jwt", "jwt_client_ids": "web", **places}
     assert "needs an https:// address" in refusal(environment="staging", **identity)
     assert Settings(**identity).auth == "jwt"
+
+
+def test_the_documentation_has_every_setting_and_no_other() -> None:
+    names = [line.split("|")[1] for line in DOCUMENT.read_text("utf-8").splitlines() if "|" in line]
+    documented = set(re.findall(r"`((?:PROSA|OPENAI)_\w+)`", "".join(names)))
+    assert documented == set(map(variable, Settings.model_fields))
