@@ -1,0 +1,4 @@
+output "prosa" {
+  description = "Addresses and names: modules/platform says what each is."
+  value       = module.prosa
+}
