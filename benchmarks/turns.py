@@ -33,7 +33,7 @@ AT_ONCE: Final = Scenario(
     latency_ms=0,
     connections=16,
     floor=USUAL.name,
-    at_least=0.5,
+    at_least=1.0,
 )
 SCENARIOS: Final = (
     AT_ONCE,
