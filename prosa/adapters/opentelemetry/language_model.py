@@ -22,6 +22,7 @@ from prosa.adapters.opentelemetry.content import (
 )
 from prosa.adapters.opentelemetry.metrics import Metrics
 from prosa.adapters.opentelemetry.spans import ATTEMPT, Tracing
+from prosa.adapters.wrapped_language_model import WrappedLanguageModel
 from prosa.application.ports.language_model import (
     LanguageModel,
     LanguageModelError,
@@ -47,29 +48,7 @@ class _Notes:
 _NOTES: ContextVar[_Notes | None] = ContextVar("notes", default=None)
 
 
-class _Wrapper(LanguageModel):
-    """A model with something around it."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
-
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self._model.name
-
-    @property
-    def context_tokens(self) -> int:
-        """The model's."""
-        return self._model.context_tokens
-
-    @property
-    def needs_alternating_roles(self) -> bool:
-        """The model's."""
-        return self._model.needs_alternating_roles
-
-
-class TracedChain(_Wrapper):
+class TracedChain(WrappedLanguageModel):
     """A whole chain: takes notes of each request."""
 
     async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
@@ -81,7 +60,7 @@ class TracedChain(_Wrapper):
             _NOTES.reset(before)
 
 
-class TracedLink(_Wrapper):
+class TracedLink(WrappedLanguageModel):
     """One model of a chain, with retry and breaker: tells when it is asked in another's place."""
 
     def __init__(self, model: LanguageModel, metrics: Metrics) -> None:
@@ -107,7 +86,7 @@ class TracedLink(_Wrapper):
         get_current_span().add_event(names.FALLBACK, attributes)
 
 
-class TracedLanguageModel(_Wrapper):
+class TracedLanguageModel(WrappedLanguageModel):
     """A bare model: each call has a span, and is measured."""
 
     def __init__(

@@ -4,7 +4,7 @@ import logging
 
 from prosa.adapters.resilience.error_table import treatment_of
 from prosa.adapters.resilience.listening import Listening
-from prosa.adapters.resilience.wrapped import WrappedLanguageModel
+from prosa.adapters.wrapped_language_model import WrappedLanguageModel
 from prosa.application.ports.language_model import (
     LanguageModel,
     LanguageModelError,

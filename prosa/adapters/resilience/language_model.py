@@ -20,7 +20,7 @@ from prosa.adapters.resilience.error_table import Outcome, treatment_of
 from prosa.adapters.resilience.listening import Listening
 from prosa.adapters.resilience.patience import patience_of, seconds_until
 from prosa.adapters.resilience.retry_budget import RetryBudget
-from prosa.adapters.resilience.wrapped import WrappedLanguageModel
+from prosa.adapters.wrapped_language_model import WrappedLanguageModel
 from prosa.application.ports.language_model import (
     CircuitOpen,
     LanguageModel,
