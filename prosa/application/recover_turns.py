@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prosa.application.ports.expired_turns import ExpiredTurn, ExpiredTurns
@@ -36,6 +37,13 @@ class Recovered:
         )
 
 
+Count = Callable[[Recovered], object]
+
+
+def uncounted(_: Recovered) -> None:
+    """Leave counting to whoever waits for the end of the pass."""
+
+
 class RecoverTurns:
     """Sees to crashed turns, of all tenants. Any number may do so at once."""
 
@@ -53,49 +61,50 @@ class RecoverTurns:
         self._run_again = run_elsewhere or take_turn.run
         self._clock = clock
 
-    async def __call__(self) -> Recovered:
+    async def __call__(self, count: Count = uncounted) -> Recovered:
         """Look once for turns whose lease has run out, and see to those that were found.
 
         A turn for which no caller waits is run again, with all the time that a turn may take; any
-        other is failed, and its key may run it again. Being cancelled, it fails those that run.
+        other is failed, and its key may run it again. `count` is told of each at once, so that what
+        a pass came to is known even where it is cancelled: it fails those that run then.
         Raises StorageUnavailable, after those that run have ended.
         """
         waiting = deque(await self._expired_turns.find(now=self._clock(), limit=TURNS_A_PASS))
+        total = Recovered()
 
-        async def see_to_waiting() -> Recovered:
-            recovered = Recovered()
+        def add(recovered: Recovered) -> None:
+            nonlocal total
+            total += recovered
+            count(recovered)
+
+        async def see_to_waiting() -> None:
             while waiting:
                 try:
-                    recovered += await self._recover(waiting.popleft())
+                    await self._recover(waiting.popleft(), add)
                 except StorageUnavailable:
                     waiting.clear()
                     raise
-            return recovered
 
         results = await asyncio.gather(
             *(see_to_waiting() for _ in range(TURNS_AT_ONCE)), return_exceptions=True
         )
-        recovered = Recovered()
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            recovered += result
-        return recovered
+        for error in filter(None, results):
+            raise error
+        return total
 
-    async def _recover(self, expired: ExpiredTurn) -> Recovered:
+    async def _recover(self, expired: ExpiredTurn, count: Count) -> None:
         try:
             accepted = await self._accept.recover(expired.tenant_id, expired.turn_id)
         except (VersionConflict, TurnInProgress, TurnNotFound):
-            return Recovered()  # somebody else was first
+            return  # somebody else was first
         except CommitUnknown as error:
             raise StorageUnavailable("the database does not answer") from error
         if accepted.attempt is not None:
+            count(Recovered(run_again=1))
             await self._run(accepted.attempt)
-            return Recovered(run_again=1)
-        if accepted.replayed or accepted.turn.status is not TurnStatus.FAILED:
-            return Recovered()
-        logger.info("turn %s had crashed and is failed", accepted.turn.id)
-        return Recovered(failed=1)
+        elif accepted.turn.status is TurnStatus.FAILED and not accepted.replayed:
+            count(Recovered(failed=1))
+            logger.info("turn %s had crashed and is failed", accepted.turn.id)
 
     async def _run(self, attempt: Attempt) -> None:
         """Run a recovered attempt; where it fails, its turn has failed, and that is all."""

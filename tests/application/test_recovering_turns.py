@@ -224,6 +224,20 @@ async def test_a_pass_that_is_cancelled_fails_the_turns_that_it_runs() -> None:
     assert turn_of(service, attempt).error == TurnError(code="interrupted", retryable=True)
 
 
+async def test_what_a_pass_came_to_is_told_though_it_is_cancelled() -> None:
+    service = Service(Hang())
+    await crashed(service)
+    await crashed(service, key="key-2", caller_waits=True)
+    service.clock.advance(LEASE_SECONDS)
+    told: list[Recovered] = []
+    recovering = asyncio.create_task(service.recover_turns(told.append))
+    await asyncio.sleep(0.01)
+    recovering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await recovering
+    assert sum(told, Recovered()) == Recovered(run_again=1, failed=1)
+
+
 @pytest.mark.parametrize(
     "trouble",
     [Trouble(error=StorageUnavailable("away")), Trouble(error=CommitUnknown("broken")), Trouble()],

@@ -13,7 +13,7 @@ from prosa.adapters.opentelemetry.metrics import Metrics
 from prosa.adapters.opentelemetry.spans import ATTEMPT, Tracing
 from prosa.application.accept_turn import AcceptedTurn, AcceptTurn, CustomerMessage
 from prosa.application.generation import Generation, OnPiece
-from prosa.application.recover_turns import Recovered, RecoverTurns
+from prosa.application.recover_turns import Count, Recovered, RecoverTurns, uncounted
 from prosa.application.take_turn import TakeTurn
 from prosa.domain.errors import PortFailure
 from prosa.domain.identifiers import TenantId, TurnId
@@ -145,12 +145,17 @@ class CountedRecoverTurns(RecoverTurns):
     def __init__(self, metrics: Metrics, **parts: Any) -> None:  # noqa: ANN401 - RecoverTurns' own
         super().__init__(**parts)
         self._metrics = metrics
+        # From zero on, so that the first one is seen as a rise.
+        metrics.recovered(run_again=0, failed=0)
 
-    async def __call__(self) -> Recovered:
+    async def __call__(self, count: Count = uncounted) -> Recovered:
         """Look once for turns whose lease has run out, and see to them."""
-        recovered = await super().__call__()
-        self._metrics.recovered(run_again=recovered.run_again, failed=recovered.failed)
-        return recovered
+
+        def counted(recovered: Recovered) -> None:
+            self._metrics.recovered(run_again=recovered.run_again, failed=recovered.failed)
+            count(recovered)
+
+        return await super().__call__(counted)
 
 
 def outcome_of(turn: Turn) -> str:

@@ -44,10 +44,15 @@ async def recover_within(recover_turns: "RecoverTurns", seconds: float) -> "Reco
     from prosa.application.recover_turns import Recovered
 
     recovered = Recovered()
+
+    def count(found: Recovered) -> None:
+        nonlocal recovered
+        recovered += found
+
     try:
         async with asyncio.timeout(seconds):
-            while (found := await recover_turns()) != Recovered():
-                recovered += found
+            while await recover_turns(count) != Recovered():
+                pass
     except TimeoutError:
         logger.warning("the time is up: turns that ran have failed, and others wait")
     return recovered

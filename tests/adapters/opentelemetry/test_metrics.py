@@ -1,5 +1,7 @@
 """What is counted and measured, over whole journeys and part by part."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +15,7 @@ from prosa.adapters.in_memory.storage import InMemoryStorage
 from prosa.adapters.opentelemetry.gen_ai_names import NEWEST, OPT_IN, USUAL, metrics_by
 from prosa.adapters.opentelemetry.metrics import AT_ONCE, Metrics
 from prosa.adapters.opentelemetry.outbox import SECONDS_BETWEEN, MeasuredOutbox
+from prosa.application.accept_turn import CustomerMessage
 from prosa.application.ports.language_model import ModelMisconfigured, ModelUnavailable
 from prosa.application.ports.outbox import Backlog
 from prosa.application.ports.unit_of_work import StorageUnavailable
@@ -34,6 +37,12 @@ def value(points: list[Point], **attributes: object) -> float:
     """Give the value of the point with exactly these attributes."""
     (found,) = [point.value for point in points if dict(point.attributes) == attributes]
     return found
+
+
+def let_leases_run_out(settings: Settings) -> None:
+    file = settings.database_url.removeprefix("sqlite+aiosqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("update turns set lease_until = '2026-01-01T00:00:00.000000+00:00'")
 
 
 async def test_turns_are_counted_by_what_came_of_them(settings: Settings, seen: Seen) -> None:
@@ -207,11 +216,18 @@ async def test_a_parked_event_counts_as_parked(seen: Seen) -> None:
 
 
 async def test_recovered_turns_are_counted(settings: Settings, seen: Seen) -> None:
+    def counted() -> tuple[float, float]:
+        points = seen.metrics()["prosa.turns.recovered"]
+        failed, run_again = ({"prosa.recovery": how} for how in ("failed", "run_again"))
+        return value(points, **failed), value(points, **run_again)
+
     async with seen_app(settings, seen) as served:
-        assert (await served.app.recover_turns()).failed == 0
-    recovered = seen.metrics()["prosa.turns.recovered"]
-    assert value(recovered, **{"prosa.recovery": "failed"}) == 0
-    assert value(recovered, **{"prosa.recovery": "run_again"}) == 0
+        assert counted() == (0, 0)  # known from the start: the first one is a rise
+        for text, caller_waits in (("Oi?", True), ("Alô?", True), ("Olá?", False)):
+            await served.app.take_turn.accept(CustomerMessage(text=text, caller_waits=caller_waits))
+        let_leases_run_out(settings)
+        await served.app.recover_turns()
+        assert counted() == (2, 1)
 
 
 async def test_measurements_are_handed_over_many_together_and_none_is_lost(seen: Seen) -> None:

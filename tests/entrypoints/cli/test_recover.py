@@ -79,6 +79,7 @@ def test_it_goes_on_until_it_is_told_to_end(
 ) -> None:
     with prosa.started("recover") as program:
         line_with(program, "Recovering turns of the SQLite file prosa.db; Ctrl-C ends it.")
+        wait_until_logged(program, "had crashed and is run again", "had crashed and is failed")
         wait_until_recovered(crashed)
         program.send_signal(number)
         out, err = program.communicate(timeout=SECONDS)
@@ -100,6 +101,17 @@ def test_while_the_database_is_away_it_says_so_and_goes_on(prosa: CommandLine) -
 def line_with(program: "subprocess.Popen[str]", text: str) -> None:
     assert program.stdout is not None
     assert program.stdout.readline().strip() == text
+
+
+def wait_until_logged(program: "subprocess.Popen[str]", *texts: str) -> None:
+    """Read what it logs until each text has come, in whatever order."""
+    assert program.stderr is not None
+    missing = set(texts)
+    for line in program.stderr:
+        missing -= {text for text in missing if text in line}
+        if not missing:
+            return
+    raise AssertionError(missing)
 
 
 def wait_until_recovered(folder: Path) -> None:
