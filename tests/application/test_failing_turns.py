@@ -57,6 +57,7 @@ from tests.application.service import (
     a_message,
     lost,
 )
+from tests.waiting import until_idle
 
 SOON = TurnPolicy(deadline_seconds=0.05)
 
@@ -279,7 +280,7 @@ async def test_the_first_piece_is_shown_before_the_reply_is_whole() -> None:
 
 async def a_run_cancelled(service: Service, on_piece: Listener | None = None) -> None:
     running = asyncio.create_task(service.take_turn(a_message(key=KEY), on_piece))
-    await asyncio.sleep(0.01)
+    await until_idle()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -314,7 +315,7 @@ async def test_what_a_cancelled_run_said_and_spent_is_kept() -> None:
 async def test_a_run_that_is_cancelled_twice_fails_its_turn_nevertheless() -> None:
     service = Service(Hang())
     running = asyncio.create_task(service.take_turn(a_message()))
-    await asyncio.sleep(0.01)
+    await until_idle()
     service.commits.append(Trouble(error=VersionConflict("somebody")))
     running.cancel()
     await asyncio.sleep(0)

@@ -28,6 +28,7 @@ from prosa.domain.errors import StaleAttempt
 from prosa.domain.reply import Reply
 from prosa.domain.turn import MAX_FAILURES, Attempt, Turn, TurnError, TurnStatus
 from tests.application.service import KEY, TENANT, Service, Trouble, a_message
+from tests.waiting import until
 
 LEASE_SECONDS = 30.0
 
@@ -217,7 +218,7 @@ async def test_a_pass_that_is_cancelled_fails_the_turns_that_it_runs() -> None:
     attempt = await crashed(service)
     service.clock.advance(LEASE_SECONDS)
     recovering = asyncio.create_task(service.recover_turns())
-    await asyncio.sleep(0.01)
+    await until(lambda: service.model.requests)
     recovering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await recovering
@@ -231,7 +232,7 @@ async def test_what_a_pass_came_to_is_told_though_it_is_cancelled() -> None:
     service.clock.advance(LEASE_SECONDS)
     told: list[Recovered] = []
     recovering = asyncio.create_task(service.recover_turns(told.append))
-    await asyncio.sleep(0.01)
+    await until(lambda: len(told) == 2)
     recovering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await recovering

@@ -11,6 +11,7 @@ from prosa.adapters.jwt.key_set import LIFETIME_SECONDS, PAUSE_SECONDS
 from prosa.adapters.jwt.key_source import READ_SECONDS
 from tests.entrypoints.http.serving import parts_with, served
 from tests.identity import Issuer, bearer, ok, rsa_key, running_issuer, segment
+from tests.waiting import until_idle
 
 CONVERSATIONS = "/v1/conversations"
 AWAY = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"
@@ -57,7 +58,7 @@ async def fetched(issuer: Issuer, times: int) -> None:
     async with asyncio.timeout(5):
         while issuer.fetches < times:
             await issuer.asked.wait()
-    await asyncio.sleep(0.01)
+    await until_idle()
 
 
 def unknown_key(issuer: Issuer, number: int) -> str:

@@ -85,13 +85,12 @@ class TestAnswering:
         self, model: LlamaCppLanguageModel
     ) -> None:
         call = asyncio.create_task(model.generate(model_request(max_output_tokens=32)))
-        longest = 0.0
+        rounds = 0
         while not call.done():
-            before = time.monotonic()
-            await asyncio.sleep(0.005)
-            longest = max(longest, time.monotonic() - before)
+            await asyncio.sleep(0.001)
+            rounds += 1
         assert (await call).parts
-        assert longest < 0.5
+        assert rounds > 5  # held up by the call, it would not even make two
 
 
 class BrokenServer:

@@ -19,6 +19,7 @@ from prosa.domain.conversation import Conversation
 from prosa.domain.errors import ConfigurationError, ConversationNotFound
 from prosa.domain.identifiers import ConversationId, TenantId
 from prosa.testing.builders import VirtualClock, a_conversation, a_tenant, claim
+from tests.waiting import until_idle
 
 NOWHERE = ConversationId("conv_" + "0" * 32)
 TENANT = TenantId("default")
@@ -286,14 +287,16 @@ class SilentlyBroken:
 async def end_idle_connections(url: str) -> None:
     """Close, from the server, every connection but the one that asks, as a restart would."""
     asking = Database(url)
+    others = (
+        "from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+    )
     async with asking.lending() as connection:
-        await connection.fetch(
-            "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where backend_type = 'client backend' and pid <> pg_backend_pid()",
-            (),
-        )
+        await connection.fetch(f"select pg_terminate_backend(pid) {others}", ())
+        async with asyncio.timeout(10):
+            while await connection.fetch(f"select 1 {others}", ()):  # noqa: ASYNC110 - only Postgres knows
+                await asyncio.sleep(0.005)
     await asking.close()
-    await asyncio.sleep(0.05)  # until the goodbye has arrived
+    await until_idle()  # the goodbyes arrive
 
 
 async def end_this(work: SqlUnitOfWork) -> None:

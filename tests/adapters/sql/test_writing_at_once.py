@@ -32,8 +32,17 @@ async def test_nobody_is_refused_because_others_write(sqlite: Database) -> None:
 
 
 async def test_who_waits_for_too_long_is_told_so(sqlite: Database) -> None:
+    writes, told = asyncio.Event(), asyncio.Event()
+
+    async def write_until_told() -> None:
+        async with sqlite.lending() as connection, connection.transaction():
+            writes.set()
+            await told.wait()
+
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(write(sqlite, SQLITE_QUEUE_SECONDS + 0.5))
-        await asyncio.sleep(0.1)
-        with pytest.raises(StorageUnavailable):
-            await write(sqlite, A_WRITE)
+        tasks.create_task(write_until_told())
+        await writes.wait()
+        async with asyncio.timeout(10 * SQLITE_QUEUE_SECONDS):
+            with pytest.raises(StorageUnavailable):
+                await write(sqlite, A_WRITE)
+        told.set()

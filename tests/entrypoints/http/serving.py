@@ -92,9 +92,11 @@ class PausingModel(ScriptedLanguageModel):
 
     def __init__(self) -> None:
         super().__init__()
+        self.asked = asyncio.Event()
         self.may_go_on = asyncio.Event()
 
     async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
+        self.asked.set()
         if on_text:
             await on_text("Um momento. Ve")
         await self.may_go_on.wait()

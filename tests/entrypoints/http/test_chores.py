@@ -14,6 +14,7 @@ from prosa.bootstrap.events import RELAY_SECONDS
 from prosa.entrypoints.http.app import create_app
 from prosa.settings import Settings
 from tests.entrypoints.http.serving import JSON, LATER, served_on_loopback
+from tests.waiting import until, until_idle
 
 OF_A_TURN = [
     "conversation.started.v1",
@@ -38,10 +39,10 @@ async def test_events_are_published_as_soon_as_they_are_committed(
 ) -> None:
     settings = Settings(models="scripted", database_url=sqlite_url)
     async with served_on_loopback(create_app(lambda: bootstrap(settings))) as client:
-        await asyncio.sleep(0.1)  # the first look, which finds nothing
+        await until_idle()  # the first look finds nothing
         await client.post("/v1/messages", json={"text": "Olá"}, headers=JSON)
-        await asyncio.sleep(RELAY_SECONDS / 5)
-        assert published(events) == OF_A_TURN
+        async with asyncio.timeout(RELAY_SECONDS / 2):  # far sooner than by looking again
+            await until(lambda: published(events) == OF_A_TURN)
 
 
 async def test_events_of_turns_that_end_while_the_server_does_are_published(

@@ -26,6 +26,7 @@ from tests.entrypoints.http.serving import (
     served,
     turn_in,
 )
+from tests.waiting import until, until_idle
 
 BODY = {"text": "Cadê?"}
 
@@ -92,7 +93,7 @@ async def test_an_attempt_that_was_overtaken_is_not_found() -> None:
     live = turns.run(taking(second), newer)
     assert turns.find(run.attempt.turn) is live
     run.may_end.set()  # the late one leaves the other's place alone
-    await asyncio.sleep(0.01)
+    await until_idle()
     assert turns.find(newer.turn) is live
     second.may_end.set()
     await live.completed()
@@ -192,11 +193,12 @@ async def test_while_the_server_stops_streams_are_served_and_told_of_the_end() -
 
 
 async def test_an_interrupted_turn_runs_again_with_its_key() -> None:
-    parts = parts_with(ScriptedLanguageModel([Hang()]))
+    model = ScriptedLanguageModel([Hang()])
+    parts = parts_with(model)
     headers = {**LATER, "Idempotency-Key": "k"}
     async with served(parts, app_of(parts, drain_seconds=0.01)) as client:
         await client.post("/v1/messages", json=BODY, headers=headers)
-        await asyncio.sleep(0.05)  # the model is asked
+        await until(lambda: model.requests)
     async with served(parts) as client:
         again = await client.post("/v1/messages", json=BODY, headers={"Idempotency-Key": "k"})
     assert turn_in(again).attempt == 2

@@ -33,6 +33,7 @@ from tests.entrypoints.http.serving import (
     served,
     turn_in,
 )
+from tests.waiting import until_idle
 
 BODY = {"text": "Cadê?"}
 
@@ -133,11 +134,11 @@ async def test_a_turn_that_is_awaited_here_can_be_followed_here(paused: PausingM
     async with served(parts_with(paused, elsewhere=True)) as client:
         headers = {"Idempotency-Key": "k"}
         asked = asyncio.create_task(client.post("/v1/messages", json=BODY, headers=headers))
-        await asyncio.sleep(0.05)
+        await paused.asked.wait()
         busy = await client.post("/v1/messages", json=BODY, headers=headers)
         address = f"{busy.headers['location']}/events"
         following = asyncio.create_task(client.get(address))
-        await asyncio.sleep(0.05)
+        await until_idle()
         paused.may_go_on.set()
         live, plain = await following, await asked
         finished = await client.get(address)
