@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,16 +21,23 @@ from tests.adapters.openai.provider import running_provider
 KEY = "sk-of-the-tenant"
 CALL = ToolCall(id="call_1", name="find_order", arguments='{"number": 7}')
 REQUESTS = {
-    "a conversation": model_request(
-        said(Role.USER, "Oi!"), said(Role.ASSISTANT, "Olá!"), said(Role.USER, "Cadê meu pedido?")
+    "a conversation": partial(
+        model_request,
+        said(Role.USER, "Oi!"),
+        said(Role.ASSISTANT, "Olá!"),
+        said(Role.USER, "Cadê meu pedido?"),
     ),
-    "a tool's result": model_request(
+    "a tool's result": partial(
+        model_request,
         said(Role.USER, "Cadê meu pedido?"),
         said(Role.ASSISTANT, "Vou ver.", CALL),
         said(Role.TOOL, ToolResult(call_id="call_1", content="A caminho.")),
     ),
-    "an answer by a schema": model_request(said(Role.USER, "Sim?"), answer_format=YES_OR_NO),
+    "an answer by a schema": partial(
+        model_request, said(Role.USER, "Sim?"), answer_format=YES_OR_NO
+    ),
 }
+"""Made by each test, since they have a deadline."""
 
 
 async def read_key() -> str:
@@ -63,7 +71,7 @@ async def sdk(provider: LoopbackServer) -> AsyncIterator[AsyncOpenAI]:
 
 @pytest.fixture(params=REQUESTS)
 def asked(request: pytest.FixtureRequest) -> ModelRequest:
-    return REQUESTS[request.param]
+    return REQUESTS[request.param]()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
