@@ -178,7 +178,7 @@ class AcceptTurn:
             claimed = claims[-1]
             with contextlib.suppress(TurnNotFound):
                 turn = await self._reader.get_turn(tenant_id, claimed.turn.id)
-                if (turn.attempt, turn.status) == (claimed.turn.attempt, claimed.turn.status):
+                if _which(turn) == _which(claimed.turn):
                     return claimed
             raise StorageUnavailable("the message could not be stored") from error
 
@@ -280,6 +280,11 @@ class AcceptTurn:
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)
+
+
+def _which(turn: Turn) -> tuple[object, ...]:
+    """Tell an attempt from another's of the same number, which has begun at another instant."""
+    return turn.attempt, turn.status, turn.deadline
 
 
 def _key_of(message: CustomerMessage, key: str) -> RequestKey:

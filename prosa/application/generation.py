@@ -6,7 +6,7 @@ there also where it breaks off, so that nothing that was paid or said is forgott
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from prosa.application.ports.guardrail import Guardrail, Passage
@@ -18,7 +18,7 @@ from prosa.application.ports.language_model import (
 )
 from prosa.domain.content import Text, text_of
 from prosa.domain.reply import Call, CallPurpose, Reply, refusal
-from prosa.domain.sentences import SentenceSplitter
+from prosa.domain.sentences import SentenceSplitter, ends_sentence
 from prosa.domain.turn import Attempt
 from prosa.domain.verdict import Allowed, Blocked, Direction, Finding, Redacted, findings_of
 
@@ -28,6 +28,15 @@ OnPiece = Callable[[str], Awaitable[None]]
 
 class ReplyBlockedError(Exception):
     """The guardrail blocked a piece: ends the model's call from within, and goes no further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SentenceSoFar:
+    """What there was of a sentence in the pieces before, and what was made of it."""
+
+    text: str = ""
+    released: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 class Generation:
@@ -41,6 +50,7 @@ class Generation:
         self._splitter = SentenceSplitter()
         self._recut: SentenceSplitter | None = None
         self._released: list[str] = []
+        self._sentence = _SentenceSoFar()
         self._findings: tuple[Finding, ...] = ()
         self._calls: tuple[Call, ...] = ()
 
@@ -71,7 +81,7 @@ class Generation:
         """Add to an attempt what was found and spent."""
         return replace(
             attempt,
-            findings=attempt.findings + self._findings,
+            findings=attempt.findings + self._findings + self._sentence.findings,
             calls=attempt.calls + self._calls,
             calls_made=CALLS_PER_ATTEMPT - self.budget.remaining,
         )
@@ -88,18 +98,35 @@ class Generation:
             await self._screen(piece)
 
     async def _screen(self, piece: str) -> None:
-        passage = Passage(tenant_id=self._tenant_id, direction=Direction.OUTBOUND, text=piece)
+        """Screen a piece with what came before it of its sentence, so that no cut hides a thing.
+
+        What is out cannot be taken back: where it would have to be, the reply ends.
+        """
+        before = self._sentence
+        text = before.text + piece
+        passage = Passage(tenant_id=self._tenant_id, direction=Direction.OUTBOUND, text=text)
         verdict = await self._guardrail.screen(passage)
-        self._findings += findings_of(verdict, Direction.OUTBOUND)
+        findings = findings_of(verdict, Direction.OUTBOUND)
+        self._sentence = replace(before, findings=findings)
         match verdict:
             case Allowed():
-                await self._release(piece)
-            case Redacted(text=text):
-                await self._release_other(text)
-            case Blocked():
+                released = piece
+            case Redacted(text=redacted) if redacted.startswith(before.released):
+                released = redacted.removeprefix(before.released)
+            case Redacted() | Blocked():
                 raise ReplyBlockedError
             case _:
                 assert_never(verdict)
+        if released == piece:
+            await self._release(piece)
+        else:
+            await self._release_other(released)
+        self._sentence = _SentenceSoFar(
+            text=text, released=before.released + released, findings=findings
+        )
+        if ends_sentence(piece):
+            self._findings += findings
+            self._sentence = _SentenceSoFar()
 
     async def _release(self, piece: str) -> None:
         """Release a piece as it was cut, but behind other words as the two are cut together."""

@@ -16,7 +16,7 @@ LOOK_AGAIN_SECONDS = 5.0
 """How long what was right is taken to be so still, and what was wrong."""
 
 PATIENCE_SECONDS = 1.0
-"""How long a look may take at a part without which messages are taken all the same."""
+"""How long a look may take."""
 
 
 class RareLook:
@@ -42,7 +42,10 @@ class RareLook:
 
     async def _what_is_wrong(self) -> ProsaError | None:
         try:
-            await self._look()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._look()
+        except TimeoutError:
+            return ProsaError("no answer yet")
         except ProsaError as error:
             return error
         return None
@@ -75,10 +78,7 @@ def _only_telling(look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable
 
     async def tell() -> str | None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await rare_look()
-        except TimeoutError:
-            return "no answer yet; what is for it waits meanwhile"
+            await rare_look()
         except ProsaError as error:
             return f"{error}; what is for it waits meanwhile"
         return None

@@ -1,18 +1,23 @@
 """Where a reply may be cut for release: stable for every prefix, and for whatever follows.
 
 A released piece ends with a sentence, or, in a long sentence, with the first blank behind
-`LONG_PIECE_CHARACTERS`. Where a cut falls depends only on the piece itself and on there being more
-behind its blank. So a reply that arrives in drips is cut exactly as the whole text would be, and
-pieces that are out stay as they are even where what was to follow is replaced.
+`LONG_PIECE_CHARACTERS`; but only a full stop ends one behind a digit, so that numbers that are
+written in groups stay in one piece. Where a cut falls depends only on the piece itself and on there
+being more behind its blank. So a reply that arrives in drips is cut exactly as the whole text would
+be, and pieces that are out stay as they are even where what was to follow is replaced.
 """
 
 import re
+from itertools import islice
 
 LONG_PIECE_CHARACTERS = 100
 """A piece that is longer is cut at its next blank, where no sentence ended sooner."""
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*]*\s+(?=\S)|\n+\s*(?=\S)")
-_BLANK = re.compile(r"\s+(?=\S)")
+_STOP = r"[.!?…]+[\"'”’)\]*]*"
+_NO_NUMBER = r"[^\d)\s]"
+_SENTENCE_END = re.compile(rf"{_STOP}\s+(?=\S)|(?:\A|{_NO_NUMBER})\s*\n\s*(?=\S)")
+_BLANK = re.compile(rf"(?:\A|{_NO_NUMBER})\s+(?=\S)")
+_ENDED = re.compile(rf"(?:{_STOP}|\n)\s*\Z")
 
 
 class SentenceSplitter:
@@ -49,11 +54,19 @@ def split(text: str) -> list[str]:
     return [*splitter.push(text), *splitter.finish()]
 
 
+def ends_sentence(piece: str) -> bool:
+    """Tell a piece that ends with its sentence from one that was cut since that is long."""
+    return _ENDED.search(piece) is not None
+
+
 def _first_cut(text: str) -> int:
     """Find where the first piece ends, or 0 while it may still grow.
 
     A cut is taken only once the character behind the white space is known: until then the white
     space, and with it the piece, may still grow.
     """
-    ends = (_SENTENCE_END.search(text), _BLANK.search(text, LONG_PIECE_CHARACTERS))
-    return min((end.end() for end in ends if end), default=0)
+    sentence = _SENTENCE_END.search(text)
+    blanks = _BLANK.finditer(text) if len(text) > LONG_PIECE_CHARACTERS else ()
+    cuts = [sentence.end()] if sentence else []
+    cuts += islice((blank.end() for blank in blanks if blank.end() > LONG_PIECE_CHARACTERS), 1)
+    return min(cuts, default=0)

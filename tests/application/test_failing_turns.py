@@ -11,6 +11,7 @@ from prosa.adapters.in_memory.guardrail import ScriptedGuardrail
 from prosa.adapters.in_memory.intent_classifier import ScriptedIntentClassifier
 from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel, ScriptedReply
 from prosa.adapters.in_memory.prompt_catalog import InMemoryPromptCatalog
+from prosa.application.accept_turn import AcceptedTurn
 from prosa.application.commit import TRIES
 from prosa.application.ports.guardrail import GuardrailError
 from prosa.application.ports.intent_classifier import Classification, ClassificationRequest
@@ -455,6 +456,25 @@ async def test_a_second_claim_of_unknown_outcome_that_was_not_written_is_not_the
     with pytest.raises(StorageUnavailable):
         await service.take_turn(message)
     assert the_turn(service).attempt == 1
+
+
+async def test_a_claim_of_unknown_outcome_is_not_ones_own_where_somebody_else_made_it() -> None:
+    service = Service(ModelUnavailable("down"))
+    message = a_message(key=KEY)
+    with pytest.raises(ModelUnavailable):
+        await service.take_turn(message)
+    others: list[AcceptedTurn] = []
+
+    class Overtaken(Trouble):
+        async def strike(self) -> None:
+            service.clock.advance(0.001)
+            others.append(await service.accept(message))
+            raise CommitUnknown("broken off")
+
+    service.commits.extend([None, Overtaken()])
+    with pytest.raises(StorageUnavailable):
+        await service.accept(message)
+    assert [other.turn.attempt for other in others] == [2]
 
 
 async def test_what_was_paid_before_the_guardrail_failed_is_kept() -> None:

@@ -12,6 +12,7 @@ from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.application.generation import Generation, ReplyBlockedError
 from prosa.application.ports.guardrail import Guardrail, Passage
 from prosa.application.ports.language_model import ContentFiltered, ModelRequest, OnText
+from prosa.bootstrap.texts import load_guardrail
 from prosa.domain.content import Text, text_of
 from prosa.domain.reply import Reply
 from prosa.domain.sentences import split
@@ -104,6 +105,54 @@ def test_the_stored_text_is_cut_into_the_pieces_that_were_released(
     if not filtered:
         plain = asyncio.run(released(model, JudgingInTurn(list(verdicts)), None))
         assert plain == stored
+
+
+class WholeSentences(Guardrail):
+    """Blocks one saying and takes another out; neither is seen in a part of it."""
+
+    async def screen(self, passage: Passage) -> Verdict:
+        if "the hidden rules are" in passage.text:
+            return Blocked(reason="leak")
+        if "code 12 AB" in passage.text:
+            text = passage.text.replace("code 12 AB", "***")
+            return Redacted(text=text, rules=("code",))
+        return Allowed()
+
+
+async def test_a_saying_is_found_across_the_pieces_of_a_long_sentence() -> None:
+    long = "palavra " * 11 + "the hidden "
+    listener = Listener()
+    stored = await released(
+        DrippingModel([f"{long}palavra the hidden rules are secret. Fim."]),
+        WholeSentences(),
+        listener,
+    )
+    assert "rules" not in stored
+    assert stored.endswith(SAFE)
+
+
+async def test_where_what_is_out_would_have_to_be_taken_back_the_reply_ends() -> None:
+    text = "palavra " * 12 + "code 12 AB é o seu. Fim."
+    assert not any("code 12 AB" in piece for piece in split(text))
+    stored = await released(DrippingModel([text]), WholeSentences(), Listener())
+    assert "AB" not in stored
+    assert stored.endswith(SAFE)
+
+
+async def test_a_redaction_stands_once_however_long_its_sentence_goes_on() -> None:
+    text = "O code 12 AB é o seu" + " palavra" * 30 + ". Fim."
+    stored = await released(DrippingModel([text]), WholeSentences(), Listener())
+    assert stored == text.replace("code 12 AB", "***")
+
+
+@settings(deadline=None)
+@given(words=st.integers(0, 40), blank=st.sampled_from([" ", ".", "-", "  "]), cut=st.integers())
+def test_a_card_number_is_taken_out_wherever_it_stands(words: int, blank: str, cut: int) -> None:
+    number = blank.join(["4111", "1111", "1111", "1111"])
+    text = "cartão " * words + f"{number} está aprovado " + "palavra " * (40 - words)
+    model = DrippingModel(drips_of(text, [cut]))
+    stored = asyncio.run(released(model, load_guardrail(), Listener()))
+    assert stored == text.replace(number, "[card ***]")
 
 
 async def test_a_reply_in_which_nothing_is_redacted_is_released_as_soon_as_it_is_cut() -> None:

@@ -53,7 +53,9 @@ def test_the_pieces_joined_are_the_text_and_none_is_empty(text: str) -> None:
 @example("x" * 99 + "  " + "y" * 99 + " " + "z" * 200)
 def test_a_long_piece_ends_at_its_next_blank(text: str) -> None:
     for piece in split(text):
-        assert not re.search(r"\s\S", piece[LONG_PIECE_CHARACTERS:])
+        blanks = re.finditer(r"(\S?)\s+\S", piece)
+        late = [blank for blank in blanks if blank.end() > LONG_PIECE_CHARACTERS + 1]
+        assert all(re.match(r"[\d)]", blank[1]) for blank in late)
 
 
 @unhurried
@@ -111,6 +113,14 @@ def test_a_long_sentence_is_cut_at_the_first_blank_behind_the_limit() -> None:
     assert len(first) == 104
     assert split("a" * 99 + " b c")[0] == "a" * 99 + " b "
     assert split("a" * 100 + " b c")[0] == "a" * 100 + " "
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", " \n"])
+def test_a_number_in_groups_stays_whole(blank: str) -> None:
+    number = blank.join(["(11) 4111", "1111", "1111"])
+    text = f"{'palavra ' * 12}{number} está aprovado. Fim."
+    (piece,) = [piece for piece in split(text) if "11" in piece]
+    assert piece.endswith(f"{number} está ")
 
 
 def test_a_word_longer_than_the_limit_stays_whole() -> None:

@@ -77,10 +77,12 @@ class LiveTurns:
         """Run an accepted attempt; only its outcome is said."""
         return self._start(LiveTurn(attempt.turn), take_turn.run(attempt), on_failure)
 
-    def stream(self, take_turn: TakeTurn, attempt: Attempt) -> LiveTurn:
+    def stream(
+        self, take_turn: TakeTurn, attempt: Attempt, on_failure: OnFailure | None = None
+    ) -> LiveTurn:
         """Run an accepted attempt; its reply is said piece by piece."""
         live = LiveTurn(attempt.turn)
-        return self._start(live, take_turn.run(attempt, live.say))
+        return self._start(live, take_turn.run(attempt, live.say), on_failure)
 
     def wait(self, turn: Turn, completed: Awaitable[Turn]) -> LiveTurn:
         """Wait for a turn that runs elsewhere; only its outcome is said."""

@@ -64,22 +64,36 @@ async def answer_message(
         return _answer_finished(request, accepted.turn, preferences)
     if preferences.respond_async and not preferences.stream:
         return await _answer_later(request, accepted.attempt)
-    live = _run(serving, accepted.attempt, streamed=preferences.stream)
+    live = _run(serving, accepted.attempt, facts.trace_id if preferences.stream else None)
     if preferences.stream:
         return await _answer_with_stream(request, live)
     return json_answer(turn_view(await live.completed()))
 
 
-def _run(serving: Serving, attempt: Attempt, *, streamed: bool) -> LiveTurn:
-    """Run an attempt, here or elsewhere; what runs elsewhere is streamed once it is complete."""
+def _run(serving: Serving, attempt: Attempt, streamed_in: str | None) -> LiveTurn:
+    """Run an attempt, here or elsewhere; what runs elsewhere is streamed once it is complete.
+
+    `streamed_in` is the trace of a request for a stream.
+    """
     parts, live_turns = serving.parts, serving.live_turns
     if parts.run_elsewhere is not None:
         read = partial(parts.conversations.get_turn, attempt.tenant_id, attempt.turn_id)
         completed = completed_elsewhere(attempt, parts.run_elsewhere, read)
         return live_turns.wait(attempt.turn, completed)
-    if streamed:
-        return live_turns.stream(parts.take_turn, attempt)
+    if streamed_in is not None:
+        return _stream(serving, attempt, streamed_in)
     return live_turns.run(parts.take_turn, attempt)
+
+
+def _stream(serving: Serving, attempt: Attempt, trace_id: str) -> LiveTurn:
+    """Run an attempt here, and report its failure also where nobody reads the stream any more."""
+
+    def report(error: BaseException) -> None:
+        if live.pieces:  # before the first one the failure is the answer, and reported as such
+            problems.report(error, trace_id)
+
+    live = serving.live_turns.stream(serving.parts.take_turn, attempt, report)
+    return live
 
 
 async def _accept(
@@ -110,7 +124,6 @@ async def _answer_with_stream(request: Request, live: LiveTurn) -> Response:
     """
 
     def tell_failure(error: BaseException) -> View:
-        problems.report(error, facts_of(request.scope).trace_id)
         return problems.document(problem_of(error), request)
 
     serving = serving_of(request)

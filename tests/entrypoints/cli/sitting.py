@@ -4,11 +4,14 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+import psutil
 
 from tests.entrypoints.cli.running import SECONDS, CommandLine
 
@@ -47,6 +50,17 @@ class Sitting:
 
     screen: Screen
     program: subprocess.Popen[bytes]
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C once the program waits.
+
+        Between showing a prompt and waiting for keys, readline hears no signal before the next one.
+        """
+        deadline = time.monotonic() + SECONDS
+        while psutil.Process(self.program.pid).status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline, "it is always busy"
+            time.sleep(0.01)
+        self.program.send_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """`prosa chat`: as a person sees it on a terminal, and as a program uses it through a pipe."""
 
 import re
-import signal
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -62,10 +61,10 @@ def test_an_interruption_ends_the_answer_then_the_chat(hanging_sitting: Sitting)
         screen.type("Olá!\n")
         # Not refused as busy the second time: the turn was given up.
         screen.wait_for("pensando…")
-        program.send_signal(signal.SIGINT)
+        hanging_sitting.interrupt()
         screen.wait_for("Resposta interrompida.")
     screen.wait_for("Você   ")
-    program.send_signal(signal.SIGINT)
+    hanging_sitting.interrupt()
     screen.wait_for("Para continuar esta conversa:")
     assert program.wait(SECONDS) == 0
 

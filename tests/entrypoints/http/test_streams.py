@@ -6,9 +6,10 @@ import httpx
 import pytest
 
 from prosa.adapters.in_memory.language_model import Hang, ScriptedLanguageModel, ScriptedReply
-from prosa.application.ports.language_model import ModelUnavailable
+from prosa.application.ports.language_model import ModelRequest, ModelUnavailable, OnText
 from prosa.domain.content import Text
 from prosa.domain.identifiers import DEFAULT_TENANT, TurnId
+from prosa.domain.reply import Reply
 from tests.entrypoints.http.serving import (
     LATER,
     STREAM,
@@ -22,6 +23,7 @@ from tests.entrypoints.http.serving import (
     served_on_loopback,
     turn_in,
 )
+from tests.waiting import until, until_idle
 
 BODY = {"text": "Cadê?"}
 
@@ -156,6 +158,34 @@ async def test_a_client_that_goes_away_in_a_stream_cancels_nothing() -> None:
     assert turn.status == "completed"
     assert turn.reply is not None
     assert turn.reply.text == "Um momento. Vejamos."
+
+
+class BreakingModel(PausingModel):
+    """Says a sentence, then breaks."""
+
+    async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
+        await super().generate(request, on_text)
+        raise RuntimeError(BODY["text"])
+
+
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_a_bug_in_a_stream_is_logged_once_whether_or_not_anybody_reads_on(
+    caplog: pytest.LogCaptureFixture, *, reads_on: bool
+) -> None:
+    model = BreakingModel()
+    async with served_on_loopback(app_of(parts_with(model))) as client:
+        async with client.stream("POST", "/v1/messages", json=BODY, headers=STREAM) as response:
+            chunks = response.aiter_text()
+            await anext(chunks)
+            if reads_on:
+                model.may_go_on.set()
+                rest = "".join([chunk async for chunk in chunks])
+                assert events_in(rest)[-1].said["code"] == "internal_error"
+        model.may_go_on.set()
+        await until(lambda: "internal_error" in caplog.text)
+        await until_idle()
+    assert caplog.text.count("internal_error") == 1
+    assert BODY["text"] not in caplog.text
 
 
 async def test_respond_async_is_answered_at_once_with_the_running_turn() -> None:
