@@ -42,6 +42,8 @@ from prosa.domain.errors import ConfigurationError
 PREFIX = "PROSA_"
 SQLITE = "sqlite+aiosqlite"
 POSTGRES = "postgresql+asyncpg"
+POSTGRES_OPTIONS = ("host", "port", "ssl", "passfile", "target_session_attrs")
+"""What may stand behind the question mark of an address of Postgres."""
 ADAPTERS = ("bedrock", "local", "openai", "scripted")
 """The language models that `PROSA_MODELS` may name."""
 EVENT_BUSES = ("log", "eventbridge")
@@ -153,9 +155,19 @@ def _database_url(value: object) -> object:
         raise ValueError(f"begins with {scheme}://; write {POSTGRES}://…")
     if scheme not in {SQLITE, POSTGRES}:
         raise ValueError(f"begins with {scheme}://: {_one_of((SQLITE, POSTGRES))}")
-    if scheme == SQLITE and (not place.startswith("/") or ":memory:" in place):
+    if scheme == SQLITE and not re.fullmatch(r"/(?!file:|:memory:)[^?]+", place):
         raise ValueError(f"names no file; write {SQLITE}:///FILE")
+    if scheme == POSTGRES:
+        _require_known_options(place.partition("?")[2])
     return value
+
+
+def _require_known_options(query: str) -> None:
+    for option, _ in parse_qsl(query, keep_blank_values=True):
+        if option == "sslmode":
+            raise ValueError("has sslmode; its driver calls that ssl, as in ?ssl=require")
+        if option not in POSTGRES_OPTIONS:  # not named: it may be a part of a password
+            raise ValueError(f"has an unknown option: {_one_of(POSTGRES_OPTIONS)}")
 
 
 def _http_url(value: object) -> object:

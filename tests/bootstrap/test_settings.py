@@ -169,6 +169,29 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
             "PROSA_DATABASE_URL names no file; write sqlite+aiosqlite:///FILE",
         ),
         (
+            "PROSA_DATABASE_URL",
+            "sqlite+aiosqlite:///",
+            "PROSA_DATABASE_URL names no file; write sqlite+aiosqlite:///FILE",
+        ),
+        (
+            "PROSA_DATABASE_URL",
+            "sqlite+aiosqlite:///file:x?mode=memory&uri=true",
+            "PROSA_DATABASE_URL names no file; write sqlite+aiosqlite:///FILE",
+        ),
+        (
+            "PROSA_DATABASE_URL",
+            "postgresql+asyncpg://u:p@h/db?sslmode=require",
+            "PROSA_DATABASE_URL has sslmode; its driver calls that ssl, as in ?ssl=require",
+        ),
+        (
+            "PROSA_DATABASE_URL",
+            "postgresql+asyncpg://u:secret@h/db?ssl=require&timeout=5",
+            (
+                "PROSA_DATABASE_URL has an unknown option: "
+                "allowed are host, port, ssl, passfile, target_session_attrs"
+            ),
+        ),
+        (
             "PROSA_LOG_LEVEL",
             "LOUD",
             "PROSA_LOG_LEVEL is 'LOUD': it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
@@ -317,7 +340,7 @@ def test_showing_settings_shows_no_secret() -> None:
     ("url", "place"),
     [
         ("sqlite+aiosqlite:///prosa.db", "the SQLite file prosa.db"),
-        ("sqlite+aiosqlite:////var/prosa.db?x=1", "the SQLite file /var/prosa.db"),
+        ("sqlite+aiosqlite:////var/prosa.db", "the SQLite file /var/prosa.db"),
         ("postgresql+asyncpg://u:p@h:5433/shop", "Postgres at h:5433, database shop"),
         ("postgresql+asyncpg:///shop?host=/run/pg", "Postgres at /run/pg, database shop"),
     ],

@@ -10,7 +10,7 @@ from prosa.domain.verdict import Direction, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A text on its way: a customer's whole message, or a reply's sentence as far as it has come."""
+    """A text on its way: a customer's message, or a reply's sentence as far as it has come."""
 
     tenant_id: TenantId
     direction: Direction
