@@ -1,6 +1,5 @@
 """What the routes need of an opened app, and where they find it."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,26 +11,11 @@ from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.run_elsewhere import RunElsewhere
 from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
-from prosa.bootstrap.parts import Chore
+from prosa.bootstrap.parts import Chore, Probe
 from prosa.entrypoints.http.live_turns import LiveTurns
 
 if TYPE_CHECKING:  # an extra
     from prosa.adapters.opentelemetry.telemetry import Telemetry
-
-
-class Probe(Protocol):
-    """Asks one part of the app whether it works."""
-
-    @property
-    def name(self) -> str:
-        """What it asks, in a word: `database`, `model`."""
-
-    @property
-    def check(self) -> Callable[[], Awaitable[str | None]]:
-        """Returns where the part works, with what is worth knowing of it, if there is anything.
-
-        Raises a ProsaError that says what is wrong.
-        """
 
 
 class Parts(Protocol):

@@ -39,7 +39,7 @@ from prosa.application.start_conversation import StartConversation
 from prosa.application.take_turn import TakeTurn
 from prosa.application.turn_policy import TurnPolicy
 from prosa.application.turn_steps import TurnSteps
-from prosa.bootstrap.parts import Chore
+from prosa.bootstrap.parts import Chore, Probe
 from prosa.domain.content import Text
 from prosa.domain.conversation_header import Owner
 from prosa.domain.identifiers import DEFAULT_TENANT, ConversationId, TenantId, time_ordered
@@ -48,7 +48,7 @@ from prosa.domain.prompt import PromptTemplate
 from prosa.domain.reply import CannedReplies, Reply
 from prosa.domain.verdict import Allowed, Blocked, Verdict
 from prosa.entrypoints.http.app import create_app
-from prosa.entrypoints.http.parts import Parts, Probe
+from prosa.entrypoints.http.parts import Parts
 from prosa.entrypoints.http.schemas import ProblemDocument, Turn
 
 JSON = {"Content-Type": "application/json"}

@@ -1,20 +1,13 @@
 """Whether the process lives, and whether its parts answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import pytest
 
 from prosa.application.ports.unit_of_work import StorageUnavailable
+from prosa.bootstrap.parts import Probe
 from prosa.entrypoints.http.schemas import Readiness
-from tests.entrypoints.http.serving import parts_with, served
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    name: str
-    check: Callable[[], Awaitable[str | None]]
+from tests.entrypoints.http.serving import app_of, parts_with, served, served_on_loopback
 
 
 async def works() -> None:
@@ -44,14 +37,23 @@ async def readiness(*probes: Probe) -> tuple[int, Readiness]:
 
 
 async def test_the_process_lives_whatever_its_parts_do() -> None:
-    async with served(parts_with(probes=(Probe("database", is_away),))) as client:
+    async with served(parts_with(probes=(Probe(name="database", check=is_away),))) as client:
         response = await client.get("/healthz")
     assert response.status_code == 200
     assert response.json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_a_monitor_may_ask_for_the_head_alone(path: str) -> None:
+    async with served_on_loopback(app_of(parts_with())) as client:
+        response = await client.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
 async def test_it_is_ready_when_all_parts_answer() -> None:
-    status, ready = await readiness(Probe("database", works), Probe("model", works))
+    status, ready = await readiness(
+        Probe(name="database", check=works), Probe(name="model", check=works)
+    )
     assert status == 200
     assert ready.status == "ready"
     assert [(check.name, check.ok) for check in ready.checks] == [
@@ -61,13 +63,17 @@ async def test_it_is_ready_when_all_parts_answer() -> None:
 
 
 async def test_an_open_circuit_is_told_and_no_reason_to_be_unready() -> None:
-    status, ready = await readiness(Probe("database", works), Probe("model a", has_news))
+    status, ready = await readiness(
+        Probe(name="database", check=works), Probe(name="model a", check=has_news)
+    )
     assert status == 200
     assert [check.detail for check in ready.checks] == ["it answers", await has_news()]
 
 
 async def test_a_part_that_is_away_is_named_with_what_is_wrong() -> None:
-    status, ready = await readiness(Probe("database", is_away), Probe("model", works))
+    status, ready = await readiness(
+        Probe(name="database", check=is_away), Probe(name="model", check=works)
+    )
     assert status == 503
     assert ready.status == "not_ready"
     assert [check.ok for check in ready.checks] == [False, True]
@@ -76,7 +82,9 @@ async def test_a_part_that_is_away_is_named_with_what_is_wrong() -> None:
 
 async def test_a_part_that_is_stuck_does_not_hold_up_the_answer() -> None:
     async with asyncio.timeout(4):
-        status, ready = await readiness(Probe("database", is_stuck), Probe("model", works))
+        status, ready = await readiness(
+            Probe(name="database", check=is_stuck), Probe(name="model", check=works)
+        )
     assert status == 503
     assert ready.checks[0].detail == "it did not answer within 2 s"
     assert ready.checks[1].ok
@@ -85,7 +93,7 @@ async def test_a_part_that_is_stuck_does_not_hold_up_the_answer() -> None:
 async def test_a_probe_that_fails_unexpectedly_says_nothing_of_the_inside(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    status, ready = await readiness(Probe("database", is_wrong))
+    status, ready = await readiness(Probe(name="database", check=is_wrong))
     assert status == 503
     assert ready.checks[0].detail == "it could not be asked"
     assert "RuntimeError" in caplog.text

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter, Request, Response
 
+from prosa.bootstrap.parts import Probe
 from prosa.domain.errors import ProsaError
 from prosa.entrypoints.http import documentation as docs
-from prosa.entrypoints.http.parts import Probe, parts_of
+from prosa.entrypoints.http.parts import parts_of
 from prosa.entrypoints.http.rendering import View, json_answer
 from prosa.entrypoints.http.schemas import Alive, Readiness
 
@@ -48,6 +49,11 @@ async def tell_ready(request: Request) -> Response:
         {"status": "ready" if ready else "not_ready", "checks": checks},
         200 if ready else NOT_READY,
     )
+
+
+for _path, _tell in (("/healthz", tell_alive), ("/readyz", tell_ready)):
+    # Some monitors ask for the head alone.
+    router.add_api_route(_path, _tell, methods=["HEAD"], include_in_schema=False)
 
 
 async def _check_all(probes: Iterable[Probe]) -> list[View]:
