@@ -18,6 +18,8 @@ class Cut(Enum):
 
     BEFORE_THE_SERVER_HEARS_OF_IT = auto()
     BEFORE_THE_CLIENT_HEARS_OF_IT = auto()
+    NOWHERE = auto()
+    """It stays, but the client hears nothing any more."""
 
 
 @dataclass(kw_only=True)
@@ -29,6 +31,8 @@ class CuttingProxy:
     words: bytes | None = None
     cut: Cut = Cut.BEFORE_THE_CLIENT_HEARS_OF_IT
     cuts: int = 0
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    """Is set when the server has answered what the client never hears of; who waits clears it."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def url(self, server_url: str) -> str:
@@ -97,7 +101,10 @@ class _Wire:
     async def _to_client(self) -> None:
         while said := await self._server[0].read(65_536):
             if self._cuts_at_answer and READY_FOR_QUERY in said:
-                return
+                if self._proxy.cut is not Cut.NOWHERE:
+                    return
+                self._proxy.reached.set()
+                await asyncio.Future()
             self._client[1].write(said)
 
 

@@ -33,7 +33,7 @@ class PostgresServer:
         made.ensure_pgdata_inited()
         self.files = made.pgdata
         self.port = _free_port()
-        self._program = made.bin_path / "postgres"
+        self.programs = made.bin_path
         self._user = made.system_user
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -47,7 +47,16 @@ class PostgresServer:
         place = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")
         with (self.files / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "-D", self.files, "-p", str(self.port), *place, *FASTER, *options],
+                [
+                    self.programs / "postgres",
+                    "-D",
+                    self.files,
+                    "-p",
+                    str(self.port),
+                    *place,
+                    *FASTER,
+                    *options,
+                ],
                 user=self._user,
                 cwd=self.files,
                 stderr=log,

@@ -19,6 +19,7 @@ from tests.faults.crash_points import NOWHERE
 from tests.faults.crashing_server import CrashingServer
 from tests.faults.promises import let_leases_run_out
 from tests.faults.provider import FaultyProvider
+from tests.waiting import until
 
 KEY = {"Idempotency-Key": "k"}
 BODY = {"text": "Oi"}
@@ -94,13 +95,16 @@ async def test_what_a_paused_process_found_out_is_discarded_once_another_took_ov
 async def test_of_fifty_requests_with_one_key_at_two_servers_one_runs_and_the_others_learn_of_it(
     servers: list[Server], provider: FaultyProvider
 ) -> None:
-    provider.faults["primary"] = faults.after(0.3)
-    answers = await asyncio.gather(
-        *(
-            servers[number % 2].client.post("/v1/messages", json=BODY, headers=KEY)
-            for number in range(50)
-        )
-    )
+    all_told = asyncio.Event()
+    provider.faults["primary"] = faults.held(all_told.is_set, faults.numbered())
+    asking = [
+        asyncio.create_task(servers[number % 2].client.post("/v1/messages", json=BODY, headers=KEY))
+        for number in range(50)
+    ]
+    # The turn runs until all others have their answers.
+    await until(lambda: sum(one.done() for one in asking) == 49)
+    all_told.set()
+    answers = await asyncio.gather(*asking)
     told = [answer for answer in answers if answer.status_code == 200]
     refused = [answer for answer in answers if answer.status_code != 200]
     assert told
