@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-SECONDS = 15
+SECONDS = 60
 """Far more than anything takes that a test waits for."""
 
 ROUNDS = 50

@@ -15,9 +15,18 @@ import httpx2
 from prosa.client import requests
 from prosa.client.answers import M, read, require_success
 from prosa.client.connection import address_of, headers_of, translated, written
-from prosa.client.errors import ClientError
-from prosa.client.following import Following
-from prosa.client.models import Conversation, Message, Page, Reply, T, Turn, TurnEvent
+from prosa.client.errors import ClientError, UnexpectedAnswer
+from prosa.client.following import NOTHING_LEFT, Following
+from prosa.client.models import (
+    Conversation,
+    Message,
+    Page,
+    Reply,
+    T,
+    Turn,
+    TurnCompleted,
+    TurnEvent,
+)
 from prosa.client.requests import (
     ConversationDetails,
     ConversationQuery,
@@ -26,6 +35,7 @@ from prosa.client.requests import (
     Request,
 )
 from prosa.client.tries import DEFAULT_SECONDS, DEFAULT_TRIES, Tries
+from prosa.client.waiting import Patience, async_begun
 
 
 class AsyncClient:
@@ -108,10 +118,14 @@ class AsyncClient:
 
     async def wait_for_turn(self, turn_id: str, *, seconds: float | None = None) -> Turn:
         """Wait until a turn is completed. Raises Problem where it fails."""
+        completed: Turn | None = None
         async with self.follow_turn(turn_id, seconds=seconds) as events:
-            async for _ in events:
-                pass
-        return await self.read_turn(turn_id, seconds=seconds)
+            async for event in events:
+                if isinstance(event, TurnCompleted):
+                    completed = event.turn
+        if completed is None:
+            raise UnexpectedAnswer(NOTHING_LEFT)
+        return completed
 
     async def start_conversation(
         self, *, seconds: float | None = None, **details: Unpack[ConversationDetails]
@@ -210,8 +224,6 @@ class AsyncClient:
                 event = following.take(said)
                 if event is not None:
                     yield event
-                if not following.ended:
-                    tries.require_time()
         following.require_end()
 
     @asynccontextmanager
@@ -220,14 +232,15 @@ class AsyncClient:
         asked = request.within(tries.seconds_left)
         token = self._token if isinstance(self._token, str | None) else await self._token()
         with translated(self._address):
-            async with self._http.stream(
+            sent = self._http.build_request(
                 asked.method,
                 f"{self._address}{asked.path}",
                 params=asked.query,
                 content=written(asked.body),
                 headers=headers_of(asked.headers, token),
-                timeout=tries.patience,
-            ) as response:
+                extensions={"timeout": Patience(tries)},
+            )
+            async with aclosing(await async_begun(self._http, sent, tries)) as response:
                 yield response
 
     def _tries(self, seconds: float | None) -> Tries:

@@ -44,7 +44,12 @@ def translated(address: httpx2.URL) -> Iterator[None]:
         raise ClientError(
             "a header cannot be sent: tokens and idempotency keys are printable ASCII"
         ) from None
+    except TimeoutError as error:
+        raise ServerUnreachable(f"{_place(address)} takes longer than its caller waits") from error
     except httpx2.HTTPError as error:
-        place = f"{address.scheme}://{address.netloc.decode()}"
         says = str(error) or type(error).__name__
-        raise ServerUnreachable(f"{place} does not answer: {says}") from error
+        raise ServerUnreachable(f"{_place(address)} does not answer: {says}") from error
+
+
+def _place(address: httpx2.URL) -> str:
+    return f"{address.scheme}://{address.netloc.decode()}"

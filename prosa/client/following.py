@@ -10,6 +10,7 @@ from prosa.client.answers import problem_of, read
 from prosa.client.errors import (
     ClientError,
     Conflict,
+    Problem,
     ProblemDocument,
     ServerUnreachable,
     UnexpectedAnswer,
@@ -21,6 +22,9 @@ from prosa.client.tries import Tries
 OK = 200
 NOTHING_LEFT = 204
 TURN_IN_PROGRESS = "turn_in_progress"
+
+FOLLOW_AGAIN_SECONDS = 1.0
+"""A pause before a turn is followed that another attempt took over while it was heard."""
 
 _KINDS: Mapping[str, type[TurnEvent]] = {
     "turn.started": TurnStarted,
@@ -34,13 +38,15 @@ class Following:
     """What a call has heard of a turn so far.
 
     A message is sent again until its turn is known. From then on the turn is followed, each time
-    behind the last event that was heard whole. `ended` says that there is no more to hear.
+    behind the last event that was heard whole, or from its start where another attempt at it took
+    over. `ended` says that there is no more to hear.
     """
 
     def __init__(
         self, message: Request | None = None, *, turn_id: str = "", last_event_id: int = 0
     ) -> None:
         self.ended = False
+        self._failed = False
         self._message = message
         self._turn_id = turn_id
         self._last_event_id = last_event_id
@@ -68,8 +74,8 @@ class Following:
         Raises Problem where the turn failed, and UnexpectedAnswer.
         """
         if said.event == _FAILED:
-            self.ended = True
-            raise problem_of(read(ProblemDocument, said.data))
+            self._failed = True
+            raise _problem_in(said)
         event = _read(said)
         if event is not None:
             self._note(event)
@@ -84,15 +90,24 @@ class Following:
         """Say how long to pause before `next_request`, in seconds. Raises the error if it is final.
 
         A turn that failed is final once some of its reply was heard: two texts must not be spliced.
+        What goes wrong once all was heard is no matter.
         """
-        if isinstance(error, Conflict) and error.code == TURN_IN_PROGRESS and error.turn_id:
-            self._turn_id = error.turn_id
-            return 0.0
         if self.ended:
+            return 0.0
+        failed, self._failed = self._failed, False
+        if isinstance(error, Conflict) and error.code == TURN_IN_PROGRESS and error.turn_id:
+            return self._pause_before_following(error, error.turn_id, tries)
+        if failed:
             if self._message is None:
                 raise error
-            self.ended, self._turn_id, self._last_event_id = False, "", 0
+            self._turn_id, self._last_event_id = "", 0
         return tries.pause_after(error)
+
+    def _pause_before_following(self, error: Conflict, turn_id: str, tries: Tries) -> float:
+        """Go on with a turn that runs: at once if it is news, after a pause if it was followed."""
+        pause = tries.pause_after(error) if self._turn_id else 0.0
+        self._turn_id, self._last_event_id = turn_id, 0
+        return pause
 
     def _note(self, event: TurnEvent) -> None:
         self._last_event_id = event.event_id
@@ -103,6 +118,13 @@ class Following:
                 self._message = None
             case TurnCompleted():
                 self.ended = True
+
+
+def _problem_in(said: ServerSentEvent) -> Problem:
+    """Read why a turn failed; nothing in a stream says when to come back."""
+    document = read(ProblemDocument, said.data)
+    taken_over = document.code == TURN_IN_PROGRESS
+    return problem_of(document, FOLLOW_AGAIN_SECONDS if taken_over else None)
 
 
 def _read(said: ServerSentEvent) -> TurnEvent | None:

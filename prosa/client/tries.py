@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable
 
-from prosa.client.errors import ClientError, Conflict, ServerUnreachable
+from prosa.client.errors import ClientError, Conflict
 
 DEFAULT_SECONDS = 60.0
 DEFAULT_TRIES = 6
@@ -38,9 +38,9 @@ class Tries:
         return max(0.001, min(self.seconds_left, SILENCE_SECONDS))
 
     def require_time(self) -> None:
-        """Raise ServerUnreachable where the caller's time is up."""
+        """Raise TimeoutError where the caller's time is up."""
         if self.seconds_left <= 0:
-            raise ServerUnreachable("the turn takes longer than its caller waits")
+            raise TimeoutError
 
     def succeeded(self) -> None:
         """Count from the start: what was asked for goes on."""
@@ -65,6 +65,6 @@ def _pause(failed: int, retry_after: float | None) -> float:
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     if retry_after is not None:
-        return retry_after * random.uniform(1, 1.25)  # noqa: S311 - chance, no secret
+        return retry_after * random.uniform(1, 1.25)  # noqa: S311 - chance, no secret  # nosec B311
     longest = min(FIRST_PAUSE_SECONDS * 2.0 ** max(0, failed - 1), LONGEST_PAUSE_SECONDS)
-    return random.uniform(0, longest)  # noqa: S311 - as above
+    return random.uniform(0, longest)  # noqa: S311 - as above  # nosec B311

@@ -26,6 +26,7 @@ WORDS = {
     r"await ": "",
     r"\b(Abstract)?Async([A-Z])": r"\1\2",
     r"\basynccontextmanager": "contextmanager",
+    r"\basync_(begun)\b": r"\1",
     r"\ba(closing|close|read)\b": r"\1",
     r"__a(enter|exit)__": r"__\1__",
     r"any number of tasks": "any number of threads",

@@ -35,6 +35,21 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """Say something, then other words again and again, for far longer than any call waits."""
+
+    first: bytes
+    words: bytes
+
+    async def say(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.first)
+        for _ in range(400):
+            writer.write(self.words)
+            await writer.drain()
+            await asyncio.sleep(0.03)
+
+
+@dataclass(frozen=True, slots=True)
 class CutAt:
     """Break off where the server says `words`, behind the first `kept` bytes of them."""
 
@@ -42,7 +57,7 @@ class CutAt:
     kept: int = 0
 
 
-Fault = Refuse | Hang | Answer | CutAt
+Fault = Refuse | Hang | Answer | Repeat | CutAt
 
 
 @dataclass(kw_only=True)
@@ -93,6 +108,8 @@ class Network:
             case Answer():
                 writer.write(fault.written())
                 await writer.drain()
+            case Repeat():
+                await fault.say(writer)
             case _:
                 await self._pass_on(head, reader, writer, fault)
 

@@ -3,8 +3,9 @@
 import pytest
 from httpx2 import ServerSentEvent
 
-from prosa.client import ServerFailed, TurnDelta, TurnStarted, UnexpectedAnswer, requests
-from prosa.client.errors import ServerUnreachable
+from prosa.client import Conflict, ServerFailed, TurnDelta, TurnStarted, UnexpectedAnswer, requests
+from prosa.client.answers import problem_of
+from prosa.client.errors import ProblemDocument, ServerUnreachable
 from prosa.client.following import Following
 from prosa.client.tries import Tries
 
@@ -14,6 +15,20 @@ FAILED = ServerSentEvent(
     event="turn.failed",
     id="2",
     data='{"status": 504, "code": "c", "title": "t", "detail": "d", "trace_id": "0"}',
+)
+
+RUNS_STILL = ProblemDocument(
+    status=409, code="turn_in_progress", title="t", detail="d", trace_id="0", turn_id="turn_1"
+)
+TAKEN_OVER = ServerSentEvent(event="turn.failed", id="3", data=RUNS_STILL.model_dump_json())
+COMPLETED = ServerSentEvent(
+    event="turn.completed",
+    id="3",
+    data="""{"id": "turn_1", "conversation_id": "conv_1", "status": "completed", "attempt": 1,
+    "message": {"id": "msg_1", "conversation_id": "conv_1", "role": "user", "text": "Oi!",
+    "sequence": 1, "metadata": {}, "created_at": "2026-11-22T08:00:00Z"},
+    "intent": null, "reply": null, "error": null,
+    "created_at": "2026-11-22T08:00:00Z", "completed_at": "2026-11-22T08:00:01Z"}""",
 )
 
 
@@ -74,3 +89,47 @@ def test_a_stream_that_ends_too_early_is_an_error_that_may_be_mended() -> None:
     with pytest.raises(ServerUnreachable) as broke:
         following.require_end()
     assert broke.value.retryable
+
+
+@pytest.mark.parametrize("message", [None, requests.new_message("Oi!", requests.ACCEPT_EVENTS)])
+def test_a_turn_that_another_attempt_took_over_is_followed_from_its_start(
+    message: requests.Request | None,
+) -> None:
+    following = Following(message, turn_id="" if message else "turn_1")
+    tries = Tries(60, limit=1)
+    for _ in range(3):
+        following.take(STARTED)
+        following.take(a_delta(2))
+        with pytest.raises(Conflict) as taken_over:
+            following.take(TAKEN_OVER)
+        assert 1 <= following.pause_after(taken_over.value, tries) <= 1.25
+        assert not following.ended
+        assert following.next_request == requests.events("turn_1", 0)
+
+
+def test_a_turn_that_is_taken_over_when_the_callers_time_is_up_is_an_error() -> None:
+    following = Following(turn_id="turn_1")
+    following.take(STARTED)
+    with pytest.raises(Conflict) as taken_over:
+        following.take(TAKEN_OVER)
+    assert taken_over.value.retryable
+    with pytest.raises(Conflict):
+        following.pause_after(taken_over.value, Tries(0.9, limit=9))
+
+
+def test_a_turn_that_runs_already_is_followed_at_once_and_from_then_on_with_pauses() -> None:
+    following = Following(requests.new_message("Oi!", requests.ACCEPT_EVENTS))
+    runs_still = problem_of(RUNS_STILL, 1.0)
+    pauses = [following.pause_after(runs_still, Tries(60, limit=1)) for _ in range(3)]
+    assert pauses[0] == 0
+    assert all(pause >= 1 for pause in pauses[1:])
+
+
+@pytest.mark.parametrize("message", [None, requests.new_message("Oi!", requests.ACCEPT_EVENTS)])
+def test_what_goes_wrong_behind_a_completed_turn_is_no_matter(
+    message: requests.Request | None,
+) -> None:
+    following = Following(message, turn_id="turn_1")
+    following.take(COMPLETED)
+    assert following.pause_after(ServerUnreachable("it broke off"), Tries(60, limit=1)) == 0
+    assert following.ended

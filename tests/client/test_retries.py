@@ -18,7 +18,7 @@ from prosa.client import (
 from prosa.domain.identifiers import DEFAULT_TENANT
 from tests.client.both import Kind, Pauses, a_client
 from tests.client.conftest import REPLY
-from tests.client.network import Answer, CutAt, Fault, Hang, Network, Refuse
+from tests.client.network import Answer, CutAt, Fault, Hang, Network, Refuse, Repeat
 from tests.entrypoints.http.serving import InMemoryParts, PausingModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -135,6 +135,54 @@ async def test_a_server_that_says_nothing_does_not_outlive_the_callers_time(
         with pytest.raises(ServerUnreachable):
             await client.send_message("Oi!", seconds=0.3)
     assert pauses.seconds == []
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n\r\n"
+PINGS = Repeat(HEAD % b"text/event-stream", b": ping\n\n")
+SPACES = Repeat(HEAD % b"application/json", b" ")
+
+
+async def test_a_server_that_only_pings_does_not_outlive_the_callers_time(
+    client: AsyncClient, network: Network, pauses: Pauses
+) -> None:
+    network.faults.extend([PINGS] * 2)
+    async with asyncio.timeout(10):
+        with pytest.raises(ServerUnreachable):
+            await client.wait_for_turn("turn_1", seconds=0.3)
+        with pytest.raises(ServerUnreachable):
+            async with client.stream_message("Oi!", seconds=0.3) as events:
+                assert not [event async for event in events]
+    assert pauses.seconds == []
+
+
+async def test_an_answer_that_comes_by_drops_does_not_outlive_the_callers_time(
+    client: AsyncClient, network: Network, pauses: Pauses
+) -> None:
+    network.faults.append(SPACES)
+    async with asyncio.timeout(10):
+        with pytest.raises(ServerUnreachable):
+            await client.send_message("Oi!", seconds=0.3)
+    assert pauses.seconds == []
+
+
+async def test_on_asyncio_not_even_the_beginning_of_an_answer_outlives_the_callers_time(
+    network: Network, pauses: Pauses
+) -> None:
+    network.faults.append(Repeat(b"HTTP/1.1 200 OK\r\n", b"Some: header\r\n"))
+    async with asyncio.timeout(10), a_client("asynchronous", network.url, pauses) as client:
+        with pytest.raises(ServerUnreachable):
+            await client.send_message("Oi!", seconds=0.3)
+    assert pauses.seconds == []
+
+
+async def test_to_wait_for_a_turn_is_one_call_with_one_time(
+    client: AsyncClient, network: Network
+) -> None:
+    turn = await client.send_message("Oi!")
+    assert await client.wait_for_turn(turn.id) == turn
+    assert [head.partition(" HTTP")[0] for head in network.requests[1:]] == [
+        f"GET /v1/turns/{turn.id}/events"
+    ]
 
 
 async def test_the_server_is_told_how_long_the_caller_waits(

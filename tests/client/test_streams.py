@@ -1,6 +1,7 @@
 """Streams go on behind what was heard: nothing is lost, and nothing comes twice."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,12 @@ from prosa.client import (
     AsyncClient,
     ServerFailed,
     ServerUnreachable,
+    Turn,
     TurnCompleted,
     TurnDelta,
     TurnEvent,
     TurnStarted,
+    UnexpectedAnswer,
 )
 from prosa.domain.content import Text
 from prosa.domain.identifiers import DEFAULT_TENANT
@@ -89,6 +92,61 @@ async def test_a_network_that_is_away_for_a_while_in_a_stream_is_waited_for(
     network.faults.extend([CutAt(event(3)), *away, CutAt(event(4)), *away])
     async with client.stream_message("Oi!") as events:
         require_whole([event async for event in events])
+
+
+async def test_a_stream_that_breaks_off_behind_its_last_event_is_whole(
+    client: AsyncClient, network: Network, pauses: Pauses
+) -> None:
+    network.faults.append(CutAt(b"\r\n0\r\n\r\n"))
+    async with client.stream_message("Oi!") as events:
+        require_whole([event async for event in events])
+    assert len(network.requests) == 1
+    assert not any(pauses.seconds)
+
+
+def taken_over(turn: Turn) -> Answer:
+    """Answer as a server does whose attempt at a turn is overtaken while it streams it."""
+    facts = {"turn_id": turn.id, "conversation_id": turn.conversation_id}
+    problem = {"status": 409, "code": "turn_in_progress", "title": "T", "detail": "D."}
+    said = [
+        ("turn.started", facts),
+        ("turn.delta", {"text": "Another reply. "}),
+        ("turn.failed", {**problem, "trace_id": "0", "turn_id": turn.id}),
+    ]
+    events = [
+        f"id: {number}\nevent: {kind}\ndata: {json.dumps(facts)}\n\n"
+        for number, (kind, facts) in enumerate(said, 1)
+    ]
+    return Answer("200 OK", ("Content-Type: text/event-stream",), "".join(events))
+
+
+async def test_a_turn_that_another_attempt_takes_over_is_heard_from_its_start(
+    client: AsyncClient, network: Network, pauses: Pauses
+) -> None:
+    turn = await client.send_message("Oi!")
+    network.faults.extend([taken_over(turn)] * 3)
+    async with client.stream_message("Oi!") as events:
+        heard = [event async for event in events]
+    assert [type(event) for event in heard[:6]] == [TurnStarted, TurnDelta] * 3
+    require_whole(heard[6:])
+    assert len(pauses.seconds) == 3
+    assert all(1 <= pause <= 1.25 for pause in pauses.seconds)
+
+
+async def test_who_waits_for_a_turn_waits_for_the_attempt_that_takes_it_over(
+    client: AsyncClient, network: Network
+) -> None:
+    turn = await client.send_message("Oi!")
+    network.faults.extend([taken_over(turn)] * 3)
+    assert await client.wait_for_turn(turn.id) == turn
+
+
+async def test_a_turn_that_is_waited_for_is_never_given_without_its_end(
+    client: AsyncClient, network: Network
+) -> None:
+    network.faults.append(Answer("204 No Content", body=""))
+    with pytest.raises(UnexpectedAnswer):
+        await client.wait_for_turn("turn_1")
 
 
 class SlowModel(ScriptedLanguageModel):

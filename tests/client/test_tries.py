@@ -10,6 +10,7 @@ from prosa.client.tries import (
     SILENCE_SECONDS,
     Tries,
 )
+from prosa.client.waiting import Patience
 
 BROKEN = ServerUnreachable("it broke off")
 
@@ -66,10 +67,10 @@ def test_when_the_callers_time_is_up_that_is_an_error_without_another_try() -> N
     tries = Tries(10, limit=9, clock=clock)
     tries.require_time()
     clock.now = 10.0
-    with pytest.raises(ServerUnreachable) as late:
+    with pytest.raises(TimeoutError):
         tries.require_time()
     with pytest.raises(ServerUnreachable):
-        tries.pause_after(late.value)
+        tries.pause_after(BROKEN)
 
 
 def test_nothing_is_waited_for_beyond_the_callers_time_or_a_silence() -> None:
@@ -80,6 +81,14 @@ def test_nothing_is_waited_for_beyond_the_callers_time_or_a_silence() -> None:
     assert tries.patience == 2
     clock.now = 101.0
     assert 0 < tries.patience < 0.1
+
+
+def test_each_wait_of_a_request_has_what_is_left_when_it_begins() -> None:
+    clock = Clock()
+    timeouts = Patience(Tries(10, limit=9, clock=clock))
+    assert dict(timeouts) == {"connect": 10, "read": 10, "write": 10, "pool": 10}
+    clock.now = 8.0
+    assert timeouts.get("read") == 2
 
 
 @pytest.mark.parametrize("status", [408, 429, 503, 504])
