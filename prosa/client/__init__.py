@@ -2,14 +2,20 @@
 
     from prosa.client import Client
 
-    with Client("http://127.0.0.1:8000") as prosa:
-        turn = prosa.send_message("Hi! Where is my order?", customer_id="ana")
+    with Client("http://127.0.0.1:8000") as server:
+        turn = server.send_message("Hi! Where is my order?", customer_id="ana")
         print(turn.reply.text)
 
 docs/client.md tells the rest. Needs the extra `client`.
 """
 
-from prosa.client.asynchronous import AsyncClient
+try:
+    from prosa.client.asynchronous import AsyncClient
+except ModuleNotFoundError as error:
+    if error.name != "httpx2":
+        raise
+    missing = "prosa.client calls servers by httpx2: install prosa[client]"
+    raise ModuleNotFoundError(missing, name=error.name) from None
 from prosa.client.errors import (
     ClientError,
     Conflict,

@@ -13,13 +13,21 @@ def address_of(url: str) -> httpx2.URL:
     """Read a server's address. Raises ValueError, without the URL: it might hold a password."""
     try:
         address = httpx2.URL(url.rstrip("/"))
-    except httpx2.InvalidURL:
+    except (AttributeError, httpx2.InvalidURL):
         raise ValueError("the server's url cannot be read") from None
     if address.scheme not in {"http", "https"} or not address.host:
         raise ValueError("the server's url should begin with http:// or https:// and a host")
     if address.userinfo:
         raise ValueError("the server's url holds a user or password; give a token instead")
     return address
+
+
+def require_limits(seconds: float, max_tries: int) -> None:
+    """Raise ValueError where a caller leaves no time, or no try."""
+    if seconds <= 0:
+        raise ValueError(f"seconds is {seconds}; it should be more than 0")
+    if max_tries < 1:
+        raise ValueError(f"max_tries is {max_tries}; it should be 1 or more")
 
 
 def written(body: Mapping[str, object] | None) -> bytes | None:

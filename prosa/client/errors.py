@@ -128,5 +128,5 @@ class ServerFailed(Problem):
 
 
 def _in_words(document: ProblemDocument) -> str:
-    wrong = "".join(f" {field.location}: {field.detail}" for field in document.errors)
-    return f"{document.code}: {document.detail}{wrong} (trace {document.trace_id})"
+    wrong = " ".join(field.detail for field in document.errors)
+    return f"{document.code}: {wrong or document.detail} (trace {document.trace_id})"

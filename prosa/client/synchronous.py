@@ -13,7 +13,7 @@ import httpx2
 
 from prosa.client import requests
 from prosa.client.answers import M, read, require_success
-from prosa.client.connection import address_of, headers_of, translated, written
+from prosa.client.connection import address_of, headers_of, require_limits, translated, written
 from prosa.client.errors import ClientError, UnexpectedAnswer
 from prosa.client.following import NOTHING_LEFT, Following
 from prosa.client.models import (
@@ -58,6 +58,7 @@ class Client:
         max_tries: int = DEFAULT_TRIES,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        require_limits(seconds, max_tries)
         self._address = address_of(url)
         self._token = token
         self._seconds = seconds

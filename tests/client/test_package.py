@@ -68,3 +68,17 @@ def test_it_loads_no_technology_of_servers() -> None:
     ours = {name for name in json.loads(ended.stdout) if name.startswith("prosa.")}
     assert not loaded & HEAVY
     assert {name.split(".")[1] for name in ours} <= {"client", "domain"}
+
+
+def test_where_its_http_client_is_not_installed_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['httpx2'] = None; import prosa.client"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert ended.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: prosa.client calls servers by httpx2: install prosa[client]"
+    )

@@ -120,9 +120,9 @@ def test_an_error_says_what_to_mend_and_where_to_look() -> None:
             "title": "Validation error",
             "detail": "See errors for what to mend.",
             "trace_id": "abc",
-            "errors": [{"location": "body.text", "code": "blank_text", "detail": "Say something."}],
+            "errors": [
+                {"location": "body.text", "code": "blank_text", "detail": "body.text is blank."}
+            ],
         }
     )
-    assert str(problem_of(document)) == (
-        "validation_error: See errors for what to mend. body.text: Say something. (trace abc)"
-    )
+    assert str(problem_of(document)) == ("validation_error: body.text is blank. (trace abc)")
