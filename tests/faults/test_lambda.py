@@ -86,7 +86,7 @@ async def test_a_turn_whose_function_timed_out_is_recovered_and_the_next_invocat
     await let_leases_run_out(database_url)
     if sweeps:
         swept = await asyncio.to_thread(functions.recover.invoke, {})
-        assert swept == {"run_again": 0, "failed": 1}
+        assert swept == {"run_again": 0, "failed": 1, "failed_again": 0}
     answered = await ask(functions.http, MESSAGE)
     assert (answered.status, answered.view["attempt"]) == (200, 2)
     assert answered.view["id"] == busy.view["turn_id"]

@@ -30,6 +30,13 @@ from prosa.domain.verdict import Direction, Finding
 Json = Any
 """What `orjson.loads` returns: its shape is what the functions below say."""
 
+HEADER_COLUMNS = 13
+TURN_COLUMNS = 16
+"""Of `conversations`, and of `turns` behind the tenant."""
+
+PLACE_OF_KEY = 3
+"""Where a row of `requests` has its key."""
+
 
 def to_json(value: Json) -> str:
     """Write JSON text."""
@@ -232,7 +239,10 @@ def turn_of(values: Sequence[Any], message: Sequence[Any], reply: Sequence[Any] 
         caller_waits=bool(values[7]),
         message=message_of(message),
         reply=None if reply is None else message_of(reply),
-        intent=None if values[10] is None else Intent(name=values[10], confidence=values[11]),
+        # Postgres writes 1.0 as 1 in JSON, and a replay has to have the bytes of the first answer.
+        intent=None
+        if values[10] is None
+        else Intent(name=values[10], confidence=float(values[11])),
         error=None
         if values[12] is None
         else TurnError(code=values[12], retryable=bool(values[13])),

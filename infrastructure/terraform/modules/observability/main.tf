@@ -4,7 +4,7 @@ locals {
   minute = 60
 
   # An alarm looks at the metric's sum, unless it says otherwise, and at no dimension. Where a metric has no value,
-  # nothing happened.
+  # nothing happened. Its runbook is the file of its name in docs/runbooks, unless it shares one.
   ordinary = {
     statistic          = "Sum"
     extended_statistic = null
@@ -22,6 +22,7 @@ locals {
   of_functions = merge([
     for key, name in var.function_names : {
       "${key}-errors" = {
+        runbook     = "function-errors"
         description = "The function ${name} failed, by an error or by its timeout."
         namespace   = "AWS/Lambda"
         metric      = "Errors"
@@ -29,6 +30,7 @@ locals {
         threshold   = 2
       }
       "${key}-throttles" = {
+        runbook     = "function-throttles"
         description = "The function ${name} was called more often at once than is reserved for it."
         namespace   = "AWS/Lambda"
         metric      = "Throttles"
@@ -41,6 +43,7 @@ locals {
 
   of_dead_letters = {
     for key, name in var.dead_letter_names : "${key}-dead-letters" => {
+      runbook     = "dead-letters"
       description = "The queue ${name} has messages: something was given up."
       namespace   = "AWS/SQS"
       metric      = "ApproximateNumberOfMessagesVisible"
@@ -51,6 +54,7 @@ locals {
 
   of_rules = {
     for name in var.rule_names : "${name}-undelivered" => {
+      runbook     = "undelivered"
       description = "The rule ${name} could not reach its target."
       namespace   = "AWS/Events"
       metric      = "FailedInvocations"
@@ -153,7 +157,7 @@ locals {
 
   alarms = {
     for key, alarm in merge(local.of_functions, local.of_dead_letters, local.of_rules, local.others) :
-    key => merge(local.ordinary, alarm)
+    key => merge(local.ordinary, { runbook = key }, alarm)
   }
 
   # What customers notice at once.
@@ -246,7 +250,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms
 
   alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = each.value.description
+  alarm_description   = "${each.value.description} Runbook: docs/runbooks/${each.value.runbook}.md"
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
@@ -265,7 +269,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 # Somebody is woken once, however many of these ring.
 resource "aws_cloudwatch_composite_alarm" "customers" {
   alarm_name        = "${var.name}-customers-affected"
-  alarm_description = "Customers wait in vain. The alarms that ring say where to look first."
+  alarm_description = "Customers wait in vain. The alarms that ring say where to look first. Runbook: docs/runbooks/customers-affected.md"
   alarm_rule        = join(" OR ", [for key in local.pages : "ALARM(\"${aws_cloudwatch_metric_alarm.this[key].alarm_name}\")"])
   alarm_actions     = [aws_sns_topic.this["pages"].arn]
   ok_actions        = [aws_sns_topic.this["pages"].arn]

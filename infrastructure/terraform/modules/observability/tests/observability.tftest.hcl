@@ -69,6 +69,26 @@ run "every_alarm_tells_somebody_when_it_rings_and_when_it_ends" {
   }
 }
 
+run "every_alarm_names_its_runbook" {
+  command = apply
+
+  assert {
+    condition = alltrue([
+      for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_composite_alarm.customers]) :
+      can(regex("\\. Runbook: docs/runbooks/[a-z-]+\\.md$", alarm.alarm_description))
+    ])
+    error_message = "Who is woken is told what to do."
+  }
+
+  assert {
+    condition = alltrue([
+      for key, runbook in { outbox-old = "outbox-old", http-errors = "function-errors", messages-dead-letters = "dead-letters" } :
+      endswith(aws_cloudwatch_metric_alarm.this[key].alarm_description, "/${runbook}.md")
+    ])
+    error_message = "Alarms of one kind share a runbook; the others have their own."
+  }
+}
+
 run "who_is_woken_is_woken_once" {
   command = apply
 
