@@ -3,6 +3,7 @@
 It runs at the door, so that whoever asks is told at once what cannot be.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from prosa.application.commit import TRIES, committed, storing_by
 from prosa.application.idempotency import fingerprint, require_same_request
 from prosa.application.ports.conversation_reader import ConversationReader
-from prosa.application.ports.guardrail import Guardrail, Passage
+from prosa.application.ports.guardrail import Guardrail, GuardrailError, Passage
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
@@ -28,6 +29,7 @@ from prosa.domain.errors import (
     TurnFailed,
     TurnNotFound,
 )
+from prosa.domain.field_rules import require_request, require_storable, require_text
 from prosa.domain.identifiers import DEFAULT_TENANT, Clock, ConversationId, NewHex, TenantId, TurnId
 from prosa.domain.moment import Moment
 from prosa.domain.reply import CannedReplies, refusal
@@ -47,7 +49,7 @@ class CustomerMessage:
     `customer_id` and `channel` are for the conversation that is started. `asking_customer_id` is
     the customer who asks, where it is one and no program of the tenant's: only a conversation of
     their own is found. `wait_seconds` shortens the deadline of who waits; `caller_waits` is false
-    where nobody waits for the answer.
+    where nobody waits for the answer. Raises InvalidField where a field holds what it may not hold.
     """
 
     text: str
@@ -61,6 +63,20 @@ class CustomerMessage:
     idempotency_key: str | None = None
     wait_seconds: float | None = None
     caller_waits: bool = True
+
+    def __post_init__(self) -> None:
+        """Check what it holds."""
+        require_text(self.text)
+        if self.conversation_id is not None:
+            require_storable("conversation_id", self.conversation_id)
+        require_request(
+            tenant_id=self.tenant_id,
+            caller=self.caller,
+            idempotency_key=self.idempotency_key,
+            customer_id=self.customer_id,
+            channel=self.channel,
+            metadata=self.metadata,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -117,15 +133,20 @@ class AcceptTurn:
     async def __call__(self, message: CustomerMessage) -> AcceptedTurn:
         """Claim a turn and store the message, or find what its idempotency key brought before.
 
-        A message that the guardrail blocks is answered at once with a safe sentence. Raises
-        ConversationNotFound, ConversationClosed, ConversationBusy, KeyReused, TurnInProgress,
-        TurnFailed, MessageTooLong, GuardrailError, StorageUnavailable, and CommitUnknown where the
-        database told neither by the deadline.
+        A message that the guardrail blocks is answered at once with a safe sentence. While the
+        guardrail cannot tell by the deadline, a completed turn is found by its key all the same.
+
+        Raises ConversationNotFound, ConversationClosed, ConversationBusy, KeyReused,
+        TurnInProgress, TurnFailed, MessageTooLong, GuardrailError, StorageUnavailable,
+        VersionConflict; KeyTaken where what holds the key cannot be read; and CommitUnknown where
+        the database told neither by the deadline.
         """
         deadline = self._deadline(message)
-        verdict = await self._guardrail.screen(
-            Passage(tenant_id=message.tenant_id, direction=Direction.INBOUND, text=message.text)
-        )
+        try:
+            verdict = await self._verdict_on(message, deadline)
+        except GuardrailError as error:
+            async with storing_by(deadline, self._clock):
+                return await self._completed_before(message, error)
         asked = _Asked(message=message, verdict=verdict, deadline=deadline)
         async with storing_by(deadline, self._clock):
             return await self._accept(asked)
@@ -147,6 +168,35 @@ class AcceptTurn:
 
         async with storing_by(deadline, self._clock):
             return await self._claimed(tenant_id, recovered, tries=1)
+
+    async def _verdict_on(self, message: CustomerMessage, deadline: datetime) -> Verdict:
+        passage = Passage(
+            tenant_id=message.tenant_id, direction=Direction.INBOUND, text=message.text
+        )
+        limit = asyncio.timeout(max(0.0, (deadline - self._clock()).total_seconds()))
+        try:
+            async with limit:
+                return await self._guardrail.screen(passage)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # somebody else's
+            raise GuardrailError("the guardrail gave no verdict by the deadline") from error
+
+    async def _completed_before(
+        self, message: CustomerMessage, unjudged: GuardrailError
+    ) -> AcceptedTurn:
+        """Find the completed turn of the message's key; raise `unjudged` where there is none."""
+        if message.idempotency_key is None:
+            raise unjudged
+        async with self._units_of_work(message.tenant_id) as work:
+            logged = await work.requests.find(_key_of(message, message.idempotency_key))
+        if logged is None:
+            raise unjudged
+        require_same_request(logged, message.fingerprint)
+        turn = await self._reader.get_turn(message.tenant_id, TurnId(logged.resource_id))
+        if turn.status is not TurnStatus.COMPLETED:
+            raise unjudged
+        return AcceptedTurn(turn=turn, attempt=None, replayed=True)
 
     async def _accept(self, asked: _Asked) -> AcceptedTurn:
         message = asked.message

@@ -1,8 +1,9 @@
 """Close a conversation."""
 
-from prosa.application.commit import committed
+from prosa.application.commit import committed, storing
 from prosa.application.ports.unit_of_work import CommitUnknown, UnitOfWork, UnitOfWorkFactory
 from prosa.domain.conversation_header import ConversationHeader
+from prosa.domain.field_rules import require_storable
 from prosa.domain.identifiers import Clock, ConversationId, NewHex, TenantId
 from prosa.domain.moment import Moment
 
@@ -22,12 +23,14 @@ class CloseConversation:
         *,
         asking_customer_id: str | None = None,
     ) -> ConversationHeader:
-        """Close it. Raises ConversationNotFound, ConversationBusy, StorageUnavailable.
+        """Close it.
 
         `asking_customer_id` is the customer who asks, where one does: only their own is found.
-        Where it is unknown whether it was closed, it is closed again; CommitUnknown is raised
-        where that is no clearer.
+        Where it is unknown whether it was closed, it is closed again. Raises InvalidField,
+        ConversationNotFound, ConversationBusy, StorageUnavailable, VersionConflict, and
+        CommitUnknown where that is no clearer, or the database does not answer in ten seconds.
         """
+        require_storable("conversation_id", conversation_id)
 
         async def close(work: UnitOfWork) -> ConversationHeader:
             conversation = await work.conversations.get(conversation_id)
@@ -36,7 +39,8 @@ class CloseConversation:
             work.conversations.save(conversation)
             return conversation.header
 
-        try:
-            return await committed(self._units_of_work, tenant_id, close)
-        except CommitUnknown:
-            return await committed(self._units_of_work, tenant_id, close)
+        async with storing(self._clock):
+            try:
+                return await committed(self._units_of_work, tenant_id, close)
+            except CommitUnknown:
+                return await committed(self._units_of_work, tenant_id, close)

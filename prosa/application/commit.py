@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from prosa.application.ports.unit_of_work import (
@@ -21,6 +21,9 @@ TRIES = 5
 
 SECONDS_PAST_DEADLINE = 0.5
 """What came in time may be stored a little late; that it failed, a little later still."""
+
+SECONDS_TO_STORE = 10.0
+"""How long it may take to store what belongs to no turn, and so has no deadline of its own."""
 
 
 async def committed(
@@ -53,7 +56,7 @@ async def once(
 
 @asynccontextmanager
 async def storing_by(deadline: datetime, clock: Clock) -> AsyncIterator[None]:
-    """Bound what waits for a database, which may hang, by the deadline of a turn.
+    """Bound what waits for a database, which may hang, by a deadline.
 
     Raises CommitUnknown soon after it: what was to be written may have been, or may be yet.
     """
@@ -66,3 +69,8 @@ async def storing_by(deadline: datetime, clock: Clock) -> AsyncIterator[None]:
         if not limit.expired():
             raise  # somebody else's
         raise CommitUnknown("the database did not answer by the deadline") from error
+
+
+def storing(clock: Clock) -> AbstractAsyncContextManager[None]:
+    """Bound what belongs to no turn, as `storing_by` does."""
+    return storing_by(clock() + timedelta(seconds=SECONDS_TO_STORE), clock)

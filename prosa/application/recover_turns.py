@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from prosa.application.ports.expired_turns import ExpiredTurn, ExpiredTurns
@@ -30,10 +31,15 @@ class Recovered:
 
     run_again: int = 0
     failed: int = 0
+    """Without those that were run again."""
+    failed_again: int = 0
+    """Of those that were run again; of what runs elsewhere, those that could not be started."""
 
     def __add__(self, other: "Recovered") -> "Recovered":
         return Recovered(
-            run_again=self.run_again + other.run_again, failed=self.failed + other.failed
+            run_again=self.run_again + other.run_again,
+            failed=self.failed + other.failed,
+            failed_again=self.failed_again + other.failed_again,
         )
 
 
@@ -101,18 +107,29 @@ class RecoverTurns:
             raise StorageUnavailable("the database does not answer") from error
         if accepted.attempt is not None:
             count(Recovered(run_again=1))
-            await self._run(accepted.attempt)
+            await self._run(accepted.attempt, count)
         elif accepted.turn.status is TurnStatus.FAILED and not accepted.replayed:
             count(Recovered(failed=1))
             logger.info("turn %s had crashed and is failed", accepted.turn.id)
 
-    async def _run(self, attempt: Attempt) -> None:
+    async def _run(self, attempt: Attempt, count: Count) -> None:
         """Run a recovered attempt; where it fails, its turn has failed, and that is all."""
         logger.info("turn %s had crashed and is run again", attempt.turn_id)
         try:
-            await self._run_again(attempt)
+            with _counting_failure(count):
+                await self._run_again(attempt)
         except ProsaError as error:
             logger.warning("turn %s failed again: %s", attempt.turn_id, type(error).__name__)
         except Exception as error:  # noqa: BLE001 - a bug in one turn must not end the others
             # Only its class: what it says might quote a message.
             logger.error("turn %s failed of %s", attempt.turn_id, type(error).__name__)  # noqa: TRY400 - a traceback ends in what it says
+
+
+@contextmanager
+def _counting_failure(count: Count) -> Iterator[None]:
+    """Count what fails, also by being cancelled."""
+    try:
+        yield
+    except BaseException:
+        count(Recovered(failed_again=1))
+        raise

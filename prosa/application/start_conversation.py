@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prosa.application.commit import committed
+from prosa.application.commit import committed, storing
 from prosa.application.idempotency import fingerprint, require_same_request
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
@@ -16,6 +16,7 @@ from prosa.application.ports.unit_of_work import (
 from prosa.domain.conversation import Conversation
 from prosa.domain.conversation_header import ConversationHeader
 from prosa.domain.errors import ConversationNotFound, KeyTaken
+from prosa.domain.field_rules import require_request
 from prosa.domain.identifiers import (
     DEFAULT_TENANT,
     Clock,
@@ -30,7 +31,10 @@ OPERATION = "start_conversation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewConversation:
-    """What a conversation is started with. `customer_id` is the tenant's own reference."""
+    """What a conversation is started with. `customer_id` is the tenant's own reference.
+
+    Raises InvalidField where a field holds what it may not hold.
+    """
 
     tenant_id: TenantId = DEFAULT_TENANT
     customer_id: str | None = None
@@ -38,6 +42,17 @@ class NewConversation:
     metadata: Mapping[str, str] = field(default_factory=dict)
     caller: str = ""
     idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what it holds."""
+        require_request(
+            tenant_id=self.tenant_id,
+            caller=self.caller,
+            idempotency_key=self.idempotency_key,
+            customer_id=self.customer_id,
+            channel=self.channel,
+            metadata=self.metadata,
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -72,7 +87,15 @@ class StartConversation:
         self._new_hex = new_hex
 
     async def __call__(self, request: NewConversation) -> StartedConversation:
-        """Start a conversation. Raises KeyReused, StorageUnavailable."""
+        """Start a conversation, or find the one that its idempotency key started.
+
+        Raises KeyReused; KeyTaken where what holds the key cannot be read; StorageUnavailable,
+        VersionConflict, and CommitUnknown where the database does not answer in ten seconds.
+        """
+        async with storing(self._clock):
+            return await self._start(request)
+
+    async def _start(self, request: NewConversation) -> StartedConversation:
         conversation = self._new(request)
 
         async def start(work: UnitOfWork) -> None:

@@ -254,7 +254,7 @@ class TakeTurn:
     ) -> ModelRequest:
         instructions = template.render(
             {
-                "today": self._clock().date().isoformat(),
+                "today": self._clock().astimezone(self._policy.time_zone).date().isoformat(),
                 "intent": attempt.intent.name if attempt.intent else "",
             }
         )

@@ -1,6 +1,7 @@
 """How turns are taken: the figures that an installation may set."""
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,3 +14,5 @@ class TurnPolicy:
     max_output_tokens: int = 512
     temperature: float = 0.3
     prompt: str = "support_agent"
+    time_zone: tzinfo = UTC
+    """Whose day the model takes for today."""

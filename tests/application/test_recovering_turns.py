@@ -110,7 +110,7 @@ async def test_a_recovered_turn_that_fails_is_failed_and_does_not_end_the_pass(
     second = await crashed(service, key="key-2", text="q2")
     service.clock.advance(LEASE_SECONDS)
     with caplog.at_level(logging.WARNING):
-        assert await service.recover_turns() == Recovered(run_again=2)
+        assert await service.recover_turns() == Recovered(run_again=2, failed_again=1)
     assert turn_of(service, first).status is TurnStatus.FAILED
     assert turn_of(service, second).status is TurnStatus.COMPLETED
     assert type(trouble or ZeroDivisionError()).__name__ in caplog.text
@@ -236,7 +236,7 @@ async def test_what_a_pass_came_to_is_told_though_it_is_cancelled() -> None:
     recovering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await recovering
-    assert sum(told, Recovered()) == Recovered(run_again=1, failed=1)
+    assert sum(told, Recovered()) == Recovered(run_again=1, failed=1, failed_again=1)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A turn, whole and step by step: the same steps in one process or in several."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -147,6 +147,14 @@ async def test_while_a_human_answers_the_message_is_stored_and_no_model_is_asked
 
 
 # What the model is asked
+
+
+async def test_today_is_the_day_where_customers_live() -> None:
+    service = Service(policy=TurnPolicy(time_zone=timezone(timedelta(hours=-3))))
+    for hours, today in ((0, "2026-03-02"), (14, "2026-03-02"), (2, "2026-03-03")):
+        service.clock.advance(hours * 3600)  # from noon in Greenwich
+        await service.take_turn(a_message())
+        assert f"Today is {today};" in service.model.requests[-1].instructions
 
 
 async def test_the_model_is_given_the_filled_in_prompt_and_the_conversation() -> None:

@@ -23,6 +23,7 @@ locals {
     PROSA_BEDROCK_GUARDRAIL = var.bedrock_guardrail == null ? "" : "${var.bedrock_guardrail.id}:${var.bedrock_guardrail.version}"
     PROSA_INTENT_CLASSIFIER = var.intent_classifier
     PROSA_LOCALE            = var.locale
+    PROSA_TIME_ZONE         = var.time_zone
     PROSA_TURN_RUNNER       = local.runs_elsewhere ? "step_functions:${local.state_machine_arn}" : "inline"
     OPENAI_API_KEY          = lookup(module.secrets.references, "openai-api-key", "")
   }

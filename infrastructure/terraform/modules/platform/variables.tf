@@ -121,6 +121,12 @@ variable "locale" {
   default     = "pt-BR"
 }
 
+variable "time_zone" {
+  description = "PROSA_TIME_ZONE: where customers live, as in America/Sao_Paulo."
+  type        = string
+  default     = "America/Sao_Paulo"
+}
+
 variable "degraded_reply" {
   description = "PROSA_DEGRADED_REPLY: whether a canned sentence answers where no model does."
   type        = bool
