@@ -44,7 +44,7 @@ def executing(address: str, invoke: Invoke) -> Iterator[None]:
     request = urllib.request.Request(  # noqa: S310 - moto's own address
         f"{address}/moto-api/config", json.dumps(config).encode(), method="POST"
     )
-    urllib.request.urlopen(request).close()  # noqa: S310 - as above
+    urllib.request.urlopen(request).close()  # noqa: S310 - as above  # nosec B310
 
     def answer(
         _backend: LambdaSimpleBackend,

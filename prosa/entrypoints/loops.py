@@ -90,7 +90,7 @@ class ChoreLoop:
         """Wait until there is something to do; after a failure, whatever there is to do."""
         if self._failures:
             longest = min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE)
-            pause = longest * (1 + random.random()) / 2  # noqa: S311 - chance, no secret
+            pause = longest * (1 + random.random()) / 2  # noqa: S311 - chance, no secret  # nosec B311
             await _wait(self._stopped, pause)
         elif more:
             await asyncio.sleep(SECONDS_BETWEEN)

@@ -6,10 +6,10 @@ locals {
 
   # Who may be which role: what the pipeline's token says of where it runs.
   roles = {
-    # Pull requests look at what would change.
-    plan = "repo:${var.repository}:pull_request"
+    # Pull requests, and main before anybody approves, look at what would change.
+    plan = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/main"]
     # Jobs of the environment, which has its approvals in GitHub.
-    deploy = "repo:${var.repository}:environment:${var.environment}"
+    deploy = ["repo:${var.repository}:environment:${var.environment}"]
   }
 }
 
@@ -41,7 +41,7 @@ data "aws_iam_policy_document" "trust" {
     condition {
       test     = "StringEquals"
       variable = "${local.issuer}:sub"
-      values   = [each.value]
+      values   = each.value
     }
   }
 }

@@ -43,6 +43,17 @@ run "only_jobs_of_this_environment_deploy" {
   }
 }
 
+run "pull_requests_and_main_plan_and_no_other_branch" {
+  command = apply
+
+  assert {
+    condition = toset(flatten([
+      for one in data.aws_iam_policy_document.trust["plan"].statement[0].condition : one.values if one.variable == "token.actions.githubusercontent.com:sub"
+    ])) == toset(["repo:example/prosa:pull_request", "repo:example/prosa:ref:refs/heads/main"])
+    error_message = "What plans before an approval is a pull request, or main."
+  }
+}
+
 run "a_pull_request_reads_and_sees_nothing_of_customers" {
   command = apply
 
