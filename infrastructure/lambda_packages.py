@@ -209,7 +209,7 @@ def _runtime(target: Target) -> str:
     if version < OLDEST:
         raise PackageError(
             f"{target.python} is Python {version[0]}.{version[1]}, and packages are for Lambda's "
-            "runtimes from 3.12 on: make lambda-packages LAMBDA_PYTHON=python3.13"
+            "runtimes from 3.12 on: make lambda-package LAMBDA_PYTHON=python3.13"
         )
     return f"python{version[0]}.{version[1]}"
 

@@ -36,7 +36,7 @@ variable "other_writer_arns" {
 }
 
 variable "packages" {
-  description = "The packages of functions, as the pipeline put them there: make lambda-packages."
+  description = "The packages of functions, as the pipeline put them there: make lambda-package."
   type = object({
     server = object({ key = string, sha256 = string })
     turns  = object({ key = string, sha256 = string })
