@@ -15,6 +15,11 @@ from benchmarks.turns import AT_ONCE, Round, measure, speeds
 AT_LEAST: Final = 0.95
 """Of the turns per second without telemetry."""
 
+AT_MOST: Final = 1.05
+"""Of the processor time without it, which says more where a machine is shared."""
+
+SEEN: Final = "seen"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenProsa(Prosa):
@@ -45,22 +50,26 @@ class Outcome:
 
 
 def run(options: Options) -> Iterator[tuple[str, Outcome]]:
-    """Load them in turn; the ratio is of turns per second of the same round."""
+    """Load them in turn; the ratios are of turns per second, and processor time, of a round."""
     with _collector() as collector:
         servers = _servers(f"http://127.0.0.1:{collector.server_port}")
         found = measure(AT_ONCE, options, servers).rounds
-        without = speeds(found[PROSA.name])
-        ratios = [
-            Ratio.of(
-                f"{server.title} / {PROSA.title}",
-                speeds(found[server.name]),
-                without,
-                at_least=AT_LEAST if server.name == "seen" else None,
-            )
-            for server in servers[1:]
-        ]
+        ratios = [ratio for server in servers[1:] for ratio in _ratios(server, found, PROSA.name)]
         outcome = Outcome(rounds=found, ratios=ratios, requests=collector.requests)
     yield outcome.show(servers), outcome
+
+
+def _ratios(server: Prosa, found: Mapping[str, list[Round]], without: str) -> Iterator[Ratio]:
+    """Compare a server with the one without telemetry; only what is the default has bounds."""
+    title, bounded = f"{server.title} / {PROSA.title}", server.name == SEEN
+    ours, theirs = found[server.name], found[without]
+    yield Ratio.of(
+        f"{title}, turns/s", speeds(ours), speeds(theirs), at_least=AT_LEAST if bounded else None
+    )
+    times = _times(ours), _times(theirs)
+    if all(times):
+        at_most = AT_MOST if bounded else None
+        yield Ratio.of(f"{title}, processor time a turn", *times, at_most=at_most)
 
 
 def _servers(endpoint: str) -> list[Prosa]:
@@ -69,7 +78,7 @@ def _servers(endpoint: str) -> list[Prosa]:
     every = {**variables, "OTEL_TRACES_SAMPLER": "parentbased_always_on"}
     return [
         PROSA,
-        _seen("seen", "Prosa, seen", variables),
+        _seen(SEEN, "Prosa, seen", variables),
         _seen("every", "Prosa, every trace kept", every),
     ]
 
@@ -117,6 +126,11 @@ def _collector() -> Iterator[_Collector]:
         collector.shutdown()
 
 
+def _times(rounds: Sequence[Round]) -> list[float]:
+    """Give the processor time of each round, µs a turn; none where the system does not tell."""
+    return [one.cpu_us_per_turn for one in rounds if one.cpu_us_per_turn is not None]
+
+
 def _cells(rounds: Sequence[Round]) -> list[str]:
-    cpu = [one.cpu_us_per_turn for one in rounds if one.cpu_us_per_turn is not None]
+    cpu = _times(rounds)
     return [Spread.of(speeds(rounds)).show(), Spread.of(cpu).show() if cpu else "–"]

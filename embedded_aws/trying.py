@@ -15,6 +15,7 @@ from embedded_aws.database import SECRET, rotate_password
 from embedded_aws.installation import read_file
 from embedded_aws.moto_server import own_client
 from prosa.domain.errors import ConfigurationError
+from prosa.domain.field_rules import require_text
 
 SECONDS = 60
 """How long a reply may take to come out of its queue."""
@@ -40,6 +41,7 @@ def token(user: Annotated[str, typer.Argument(help="Who: " + ", ".join(USERS))] 
 
 def push(text: Annotated[str, typer.Argument(help="What the customer writes.")]) -> None:
     """Push a message as a channel does, and print the reply that comes out."""
+    require_text(text)
     read_file()
     key = uuid4().hex
     message = {

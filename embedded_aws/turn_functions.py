@@ -21,7 +21,7 @@ async def turn_functions(address: str) -> AsyncIterator[None]:
             if name == PUBLISH:
                 await relay_within(app.relay_outbox, PUBLISH_SECONDS)
             else:
-                await getattr(tasks, name)(app.turn_steps, event)
+                await tasks.seen(getattr(tasks, name), app.turn_steps, event, app.telemetry)
 
         def invoke(name: str, event: Event) -> None:
             asyncio.run_coroutine_threadsafe(take_step(name, event), loop).result()

@@ -138,7 +138,7 @@ if TYPE_CHECKING:
     from prosa.application.turn_policy import (
         TurnPolicy,
     )
-    from prosa.bootstrap import App, bootstrap
+    from prosa.bootstrap.app import App, bootstrap
     from prosa.bootstrap.parts import Chore, Probe
     from prosa.bootstrap.secrets import read_settings
     from prosa.bootstrap.storage import Migration, migrate
@@ -160,6 +160,7 @@ if TYPE_CHECKING:
         DeadlineExceeded,
         Forbidden,
         IdempotencyConflict,
+        InvalidField,
         KeyReused,
         KeyTaken,
         MessageTooLong,
@@ -290,6 +291,7 @@ __all__ = [
     "IntentCatalog",
     "IntentClassifier",
     "IntentDefinition",
+    "InvalidField",
     "KeyReused",
     "KeyTaken",
     "KeysUnavailable",
@@ -470,7 +472,7 @@ _NAMES = {
     ),
     "prosa.application.take_turn": ("TakeTurn",),
     "prosa.application.turn_policy": ("TurnPolicy",),
-    "prosa.bootstrap": ("App", "bootstrap"),
+    "prosa.bootstrap.app": ("App", "bootstrap"),
     "prosa.bootstrap.parts": ("Chore", "Probe"),
     "prosa.bootstrap.secrets": ("read_settings",),
     "prosa.bootstrap.storage": ("Migration", "migrate"),
@@ -491,6 +493,7 @@ _NAMES = {
         "DeadlineExceeded",
         "Forbidden",
         "IdempotencyConflict",
+        "InvalidField",
         "KeyReused",
         "KeyTaken",
         "MessageTooLong",
@@ -553,10 +556,9 @@ def __dir__() -> list[str]:
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
-        # Importing the module `prosa.bootstrap` sets it here, where the function belongs.
-        if name == "bootstrap" and isinstance(value, ModuleType):
-            value = value.bootstrap
-        super().__setattr__(name, value)
+        # Importing the module `prosa.bootstrap` would set it here, where the function belongs.
+        if name != "bootstrap" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -33,7 +33,9 @@ async def open_authenticator(settings: Settings) -> AsyncIterator[Authenticator]
         from prosa.adapters.jwt.authenticator import JwtAuthenticator
         from prosa.adapters.jwt.key_set import KeySet
 
-    keys = KeySet(partial(read_key_set, settings), timer=time.monotonic)
+    keys = KeySet(
+        partial(read_key_set, settings), timer=time.monotonic, place=key_set_place(settings)
+    )
     async with aclosing(JwtAuthenticator(token_rules(settings), keys, clock=now)) as authenticator:
         yield authenticator
 
@@ -49,6 +51,12 @@ def token_rules(settings: Settings) -> "TokenRules":
         role_claim=settings.jwt_role_claim,
         customer_claim=settings.jwt_customer_claim,
     )
+
+
+def key_set_place(settings: Settings) -> str:
+    """Say which setting leads to the issuer's keys, and where."""
+    setting = "PROSA_JWKS_URL" if settings.jwks_url else "PROSA_JWT_ISSUER"
+    return f"{setting} leads to {settings.key_set_url}"
 
 
 async def read_key_set(settings: Settings) -> bytes:

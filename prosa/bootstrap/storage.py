@@ -89,7 +89,8 @@ async def open_database(settings: Settings) -> AsyncIterator["Database"]:
         # Otherwise the driver would be missed at the first connection only.
         import_module("aiosqlite" if settings.uses_sqlite else "asyncpg")
     async with _password(settings) as password:
-        database = Database(settings.database_url, password=password)
+        with _database_packages(settings):
+            database = Database(settings.database_url, password=password)
         try:
             yield database
         finally:

@@ -3,39 +3,53 @@
 Without it, no part has anything around it, and nothing of OpenTelemetry is loaded.
 """
 
-# ruff: noqa: PLC0415 - OpenTelemetry is imported only where it is wanted
+# ruff: noqa: PLC0415 - OpenTelemetry, and what a part is made of, is imported where it is wanted
 
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, ParamSpec, cast
 
-from prosa.adapters.log.take_turn import NamedTakeTurn
-from prosa.application.accept_turn import AcceptTurn
 from prosa.application.ports.event_bus import EventBus
 from prosa.application.ports.guardrail import Guardrail
 from prosa.application.ports.language_model import LanguageModel
 from prosa.application.ports.outbox import Outbox
 from prosa.application.ports.reply_outlet import ReplyOutlet
 from prosa.application.ports.unit_of_work import UnitOfWorkFactory
-from prosa.application.recover_turns import RecoverTurns
-from prosa.application.take_turn import TakeTurn
 from prosa.bootstrap.packages import required_packages
-from prosa.bootstrap.texts import load_guardrail
 from prosa.domain.errors import ConfigurationError
 from prosa.settings import Settings
 
 if TYPE_CHECKING:
+    from prosa.adapters.opentelemetry.database_spans import DatabaseSpans
     from prosa.adapters.opentelemetry.telemetry import Telemetry
     from prosa.adapters.opentelemetry.tree import Show
     from prosa.adapters.resilience.circuit_breaker import BreakerMoved, CircuitBreaker, OnMove
+    from prosa.application.accept_turn import AcceptTurn
+    from prosa.application.ports.attempt_store import AttemptStore
+    from prosa.application.ports.conversation_reader import ConversationReader
+    from prosa.application.ports.delivery_ledger import DeliveryLedger
+    from prosa.application.ports.turn_runner import TurnRunner
+    from prosa.application.recover_turns import RecoverTurns
+    from prosa.application.take_turn import TakeTurn
 
 P = ParamSpec("P")
 
 TRACES = "TRACES"
 METRICS = "METRICS"
 PROTOCOL = "http/protobuf"
+SAMPLERS = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+"""What OTEL_TRACES_SAMPLER may name: in the place of any other, the SDK keeps every trace."""
 
 _NAMED_BUSES = {"log": "log", "eventbridge": "aws.eventbridge"}
 
@@ -84,15 +98,33 @@ class Around:
         """Put it around a reply outlet, where there is one."""
         return outlet
 
-    def accept_turn(self, make: Callable[P, AcceptTurn]) -> Callable[P, AcceptTurn]:
+    def turn_runner(self, runner: "TurnRunner | None") -> "TurnRunner | None":
+        """Put it around a turn runner, where there is one."""
+        return runner
+
+    def conversation_reader(self, reader: "ConversationReader") -> "ConversationReader":
+        """Put it around a conversation reader."""
+        return reader
+
+    def attempt_store(self, attempts: "AttemptStore") -> "AttemptStore":
+        """Put it around an attempt store."""
+        return attempts
+
+    def delivery_ledger(self, ledger: "DeliveryLedger") -> "DeliveryLedger":
+        """Put it around a delivery ledger."""
+        return ledger
+
+    def accept_turn(self, make: "Callable[P, AcceptTurn]") -> "Callable[P, AcceptTurn]":
         """Make AcceptTurn so that it can be seen."""
         return make
 
-    def take_turn(self, _make: Callable[P, TakeTurn]) -> Callable[P, TakeTurn]:
+    def take_turn(self, _make: "Callable[P, TakeTurn]") -> "Callable[P, TakeTurn]":
         """Make TakeTurn so that it can be seen."""
+        from prosa.adapters.log.take_turn import NamedTakeTurn
+
         return cast("Callable[P, TakeTurn]", NamedTakeTurn)
 
-    def recover_turns(self, make: Callable[P, RecoverTurns]) -> Callable[P, RecoverTurns]:
+    def recover_turns(self, make: "Callable[P, RecoverTurns]") -> "Callable[P, RecoverTurns]":
         """Make RecoverTurns so that it can be seen."""
         return make
 
@@ -111,6 +143,7 @@ class TelemetryAround(Around):
         """Give each call a span."""
         from prosa.adapters.opentelemetry.content import Content, as_it_is, redacting
         from prosa.adapters.opentelemetry.language_model import TracedLanguageModel
+        from prosa.bootstrap.texts import load_guardrail
 
         redact = None
         if self._content is not Content.NONE:
@@ -159,8 +192,7 @@ class TelemetryAround(Around):
         """Give each round trip a span."""
         from prosa.adapters.opentelemetry.unit_of_work import TracedUnitsOfWork
 
-        database = "sqlite" if self._settings.uses_sqlite else "postgresql"
-        return TracedUnitsOfWork(make, self._tracing, database)
+        return TracedUnitsOfWork(make, self._database_spans())
 
     def outbox(self, outbox: Outbox) -> Outbox:
         """Count what waits."""
@@ -183,21 +215,52 @@ class TelemetryAround(Around):
 
         return outlet and TracedReplyOutlet(outlet, self._tracing)
 
-    def accept_turn(self, _make: Callable[P, AcceptTurn]) -> Callable[P, AcceptTurn]:
+    def turn_runner(self, runner: "TurnRunner | None") -> "TurnRunner | None":
+        """Have what runs elsewhere go on with the trace."""
+        from prosa.adapters.opentelemetry.turn_runner import TracedTurnRunner
+
+        return runner and TracedTurnRunner(runner, self._tracing)
+
+    def conversation_reader(self, reader: "ConversationReader") -> "ConversationReader":
+        """Give each read a span."""
+        from prosa.adapters.opentelemetry.conversation_reader import TracedConversationReader
+
+        return TracedConversationReader(reader, self._database_spans())
+
+    def attempt_store(self, attempts: "AttemptStore") -> "AttemptStore":
+        """Give what is loaded and saved a span."""
+        from prosa.adapters.opentelemetry.attempt_store import TracedAttemptStore
+
+        return TracedAttemptStore(attempts, self._database_spans())
+
+    def delivery_ledger(self, ledger: "DeliveryLedger") -> "DeliveryLedger":
+        """Give what is found and added a span."""
+        from prosa.adapters.opentelemetry.delivery_ledger import TracedDeliveryLedger
+
+        return TracedDeliveryLedger(ledger, self._database_spans())
+
+    def _database_spans(self) -> "DatabaseSpans":
+        from prosa.adapters.opentelemetry.database_spans import DatabaseSpans
+
+        return DatabaseSpans(
+            self._tracing, "sqlite" if self._settings.uses_sqlite else "postgresql"
+        )
+
+    def accept_turn(self, _make: "Callable[P, AcceptTurn]") -> "Callable[P, AcceptTurn]":
         """Give the step a span."""
         from prosa.adapters.opentelemetry.take_turn import TracedAcceptTurn
 
         made = partial(TracedAcceptTurn, self._tracing, self._metrics)
         return cast("Callable[P, AcceptTurn]", made)
 
-    def take_turn(self, _make: Callable[P, TakeTurn]) -> Callable[P, TakeTurn]:
+    def take_turn(self, _make: "Callable[P, TakeTurn]") -> "Callable[P, TakeTurn]":
         """Give each step a span."""
         from prosa.adapters.opentelemetry.take_turn import TracedTakeTurn
 
         made = partial(TracedTakeTurn, self._tracing, self._metrics)
         return cast("Callable[P, TakeTurn]", made)
 
-    def recover_turns(self, _make: Callable[P, RecoverTurns]) -> Callable[P, RecoverTurns]:
+    def recover_turns(self, _make: "Callable[P, RecoverTurns]") -> "Callable[P, RecoverTurns]":
         """Count them."""
         from prosa.adapters.opentelemetry.take_turn import CountedRecoverTurns
 
@@ -215,7 +278,7 @@ async def open_telemetry(
     if telemetry is not None:
         yield TelemetryAround(telemetry, settings)
         return
-    if not any(_sends(signal, os.environ) for signal in (TRACES, METRICS)):
+    if not _destinations():
         yield Around()
         return
     opened = make_telemetry(settings)
@@ -231,22 +294,46 @@ def make_telemetry(settings: Settings, show: "Show | None" = None) -> "Telemetry
     `show` is given each trace, written as a tree; every trace is kept then. Raises
     ConfigurationError.
     """
-    with required_packages("telemetry goes by OpenTelemetry", extra="otel"):
+    with _packages():
         from prosa.adapters.opentelemetry.content import Content
         from prosa.adapters.opentelemetry.setup import telemetry_by_environment
         from prosa.adapters.opentelemetry.tree import ShownTraces
 
+    destinations = _destinations()
     return telemetry_by_environment(
         environment_name=settings.environment,
-        traces=_sends(TRACES, os.environ),
-        metrics=_sends(METRICS, os.environ),
+        traces=TRACES in destinations,
+        metrics=METRICS in destinations,
         content=Content(settings.telemetry_content),
         watchers=[ShownTraces(show)] if show else [],
     )
 
 
-def _sends(signal: str, environment: Mapping[str, str]) -> bool:
-    """Whether a signal is to be sent: an endpoint is named, and nothing says otherwise.
+def check_telemetry() -> Mapping[str, str]:
+    """Say where each signal goes, by its name; nothing where telemetry is off.
+
+    Nothing is sent. Raises ConfigurationError.
+    """
+    destinations = _destinations()
+    if destinations:
+        with _packages():
+            import_module("prosa.adapters.opentelemetry.setup")
+            import_module("opentelemetry.exporter.otlp.proto.http")
+    return {signal.lower(): address for signal, address in destinations.items()}
+
+
+def _packages() -> AbstractContextManager[None]:
+    return required_packages("telemetry goes by OpenTelemetry", extra="otel")
+
+
+def _destinations() -> Mapping[str, str]:
+    """Read where each signal that is wanted is to be sent. Raises ConfigurationError."""
+    found = {signal: _destination(signal, os.environ) for signal in (TRACES, METRICS)}
+    return {signal: address for signal, address in found.items() if address}
+
+
+def _destination(signal: str, environment: Mapping[str, str]) -> str | None:
+    """Read where a signal is to be sent: an endpoint is named, and nothing says otherwise.
 
     Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
     Raises ConfigurationError.
@@ -257,13 +344,25 @@ def _sends(signal: str, environment: Mapping[str, str]) -> bool:
             f"OTEL_{signal}_EXPORTER is {exporter!r}; Prosa has otlp, and none for silence"
         )
     off = exporter == "none" or environment.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    if off or not _told(signal, "ENDPOINT", environment):
-        return False
+    endpoint = _told(signal, "ENDPOINT", environment)
+    if off or not endpoint:
+        return None
     if (protocol := _told(signal, "PROTOCOL", environment) or PROTOCOL) != PROTOCOL:
         raise ConfigurationError(
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; Prosa speaks {PROTOCOL}"
         )
-    return True
+    if not re.match(r"https?://[^/\s]", endpoint):
+        # Not quoted: it may hold a password.
+        raise ConfigurationError(
+            f"the endpoint of OpenTelemetry's {signal.lower()} is no address of a server; write "
+            "OTEL_EXPORTER_OTLP_ENDPOINT as in http://127.0.0.1:4318"
+        )
+    sampler = environment.get("OTEL_TRACES_SAMPLER")
+    if signal == TRACES and sampler and sampler.lower() not in SAMPLERS:
+        raise ConfigurationError(
+            f"OTEL_TRACES_SAMPLER is {sampler!r}; allowed are {', '.join(SAMPLERS)}"
+        )
+    return endpoint
 
 
 def _told(signal: str, what: str, environment: Mapping[str, str]) -> str | None:

@@ -299,17 +299,19 @@ async def test_a_server_that_hangs_is_given_up_in_time_and_with_it_all_its_conne
 
 
 async def test_with_no_connection_free_it_is_503_and_says_when_to_come_back(
-    server: PostgresServer, client: httpx.AsyncClient
+    server: PostgresServer, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with holding(server, "lock table turns"):
         answers = await asyncio.gather(
-            *(send(client, f"key-{number}") for number in range(8 * POOL_SIZE))
+            *(send(client, f"key-{number}") for number in range(4 * POOL_SIZE))
         )
         for answer in answers:
             require_unavailable(answer)
-        # Two seconds for a connection, one for the lock. Were they to wait for as long as it takes,
-        # the last would wait for eight.
         assert max(answer.seconds for answer in answers) < SOON_FOR_MANY
+        # Some waited for the lock, the others for a connection, but for no longer than two seconds.
+        reasons = [record.getMessage() for record in caplog.records]
+        assert sum("LockNotAvailableError" in reason for reason in reasons) >= POOL_SIZE
+        assert sum("no connection free" in reason for reason in reasons) >= POOL_SIZE
     assert (await send(client, "key-1")).status == 200
 
 

@@ -1,5 +1,6 @@
 """Row 32 of the fault matrix: messages that come twice, out of order, or as poison."""
 
+import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -156,7 +157,7 @@ async def test_of_ten_messages_with_a_poisonous_one_nine_succeed_and_it_ends_as_
     groups: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.DEBUG, consuming.__name__)
+    caplog.set_level(logging.DEBUG, ConsumeMessages.__module__)
     conversations = [await world.service.a_conversation() for _ in range(groups)]
     for number, text in enumerate(TEN):
         conversation = conversations[number % groups]

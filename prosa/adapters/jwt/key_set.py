@@ -41,8 +41,11 @@ class KeySet:
     read last serve for up to a day: by then the tokens that they are good for have expired.
     """
 
-    def __init__(self, read: ReadKeys, *, timer: Callable[[], float]) -> None:
-        """`timer` gives seconds that only grow."""
+    def __init__(
+        self, read: ReadKeys, *, timer: Callable[[], float], place: str = "the issuer's keys"
+    ) -> None:
+        """`timer` gives seconds that only grow; `place` says where `read` reads."""
+        self._place = place
         self._read_keys = read
         self._timer = timer
         self._keys: Keys = {}
@@ -90,7 +93,7 @@ class KeySet:
 
     async def _read(self) -> None:
         try:
-            self._keys = usable_keys(await self._read_keys())
+            self._keys = usable_keys(await self._read_keys(), place=self._place)
             self._read_at = self._timer()
         except KeysUnavailable as error:
             if not self._keys:
@@ -100,17 +103,23 @@ class KeySet:
             self._reading = None
 
 
-def usable_keys(document: bytes) -> Keys:
-    """Take the keys that can verify tokens out of a key set. Raises KeysUnavailable."""
+def usable_keys(document: bytes, *, place: str) -> Keys:
+    """Take the keys that can verify tokens out of a key set, of that place.
+
+    Raises KeysUnavailable.
+    """
     try:
         found = jwt.PyJWKSet.from_json(document.decode()).keys
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise KeysUnavailable(
-            f"what should be a JSON Web Key Set is none that can be used: {type(error).__name__}"
+            f"{place}: what is there is no JSON Web Key Set that can be used "
+            f"({type(error).__name__})"
         ) from error
     keys = {key.key_id: key for key in found if key.key_id and _verifies(key)}
     if not keys:
-        raise KeysUnavailable(f"the key set has no key with an id for {' or '.join(ALGORITHMS)}")
+        raise KeysUnavailable(
+            f"{place}: the key set has no key with an id for {' or '.join(ALGORITHMS)}"
+        )
     return keys
 
 

@@ -105,6 +105,7 @@ class OpenAILanguageModel(LanguageModel):
         self._clock = clock
         self._api_key = api_key
         self._compatible = base_url is not None
+        self._told_by = ", where PROSA_OPENAI_BASE_URL leads" if self._compatible else ""
         url = _completions_of(OPENAI_URL if base_url is None else base_url)
         self._password = _basic(url)
         # Left in the address, it would be refused beside a key.
@@ -261,7 +262,10 @@ class OpenAILanguageModel(LanguageModel):
         except _BROKEN as error:
             if _timed_out(error):
                 raise ModelTimedOut(f"{self.name} did not answer in time") from error
-            raise ModelUnavailable(f"the connection to {self.name} failed") from error
+            raise ModelUnavailable(
+                f"the connection to {self.name} failed: "
+                f"look whether a server answers at {self._url.origin()}{self._told_by}"
+            ) from error
 
 
 def _completions_of(base_url: str) -> URL:

@@ -9,6 +9,7 @@ from prosa.adapters.opentelemetry import names
 
 _DATABASE: Final = (names.DB_SYSTEM,)
 _TURN: Final = (names.TENANT_ID, gen_ai.CONVERSATION_ID, names.TURN_ID, names.TURN_ATTEMPT)
+_ATTEMPT: Final = (names.TENANT_ID, names.TURN_ID, names.TURN_ATTEMPT)
 _MESSAGE: Final = (
     names.MESSAGING_SYSTEM,
     names.MESSAGING_DESTINATION,
@@ -125,6 +126,48 @@ SPANS: Final = (
         name=names.COMMIT,
         says="Writing all of a unit of work, with its events for the outbox.",
         attributes=_DATABASE,
+    ),
+    SpanEntry(
+        name=names.READ_CONVERSATION,
+        says="Reading a conversation's header.",
+        attributes=_DATABASE,
+    ),
+    SpanEntry(name=names.READ_TURN, says="Reading a turn.", attributes=_DATABASE),
+    SpanEntry(
+        name=names.LIST_CONVERSATIONS, says="Reading a page of conversations.", attributes=_DATABASE
+    ),
+    SpanEntry(
+        name=names.LIST_MESSAGES,
+        says="Reading a page of a conversation's messages.",
+        attributes=_DATABASE,
+    ),
+    SpanEntry(
+        name=names.HAND_ON,
+        says="A turn on its way to the state machine that runs it.",
+        attributes=_ATTEMPT,
+    ),
+    SpanEntry(
+        name=f"{names.TASK} {{step}}",
+        says="A task of the state machine, in the trace of the door.",
+        attributes=_ATTEMPT,
+    ),
+    SpanEntry(
+        name=names.LOAD_ATTEMPT,
+        says="Loading what the tasks before have found.",
+        attributes=_DATABASE,
+    ),
+    SpanEntry(
+        name=names.SAVE_ATTEMPT,
+        says="Saving what a task has found for the next one.",
+        attributes=_DATABASE,
+    ),
+    SpanEntry(
+        name=names.FIND_DELIVERY,
+        says="Looking whether a reply was delivered before.",
+        attributes=_DATABASE,
+    ),
+    SpanEntry(
+        name=names.ADD_DELIVERY, says="Storing that a reply was delivered.", attributes=_DATABASE
     ),
     SpanEntry(
         name=f"{names.PUBLISH} {{type}}",
@@ -248,11 +291,5 @@ METRICS: Final = (
         unit="s",
         says="How long requests took, streams until their end.",
         attributes=(names.HTTP_METHOD, names.HTTP_ROUTE, names.HTTP_STATUS),
-    ),
-    MetricEntry(
-        name=names.MEASUREMENTS,
-        kind="counter",
-        unit="",
-        says="Measurements of all these distributions together.",
     ),
 )

@@ -93,5 +93,6 @@ class TracedEventBus(EventBus):
 
 def _origins_of(events: Sequence[PublishedEvent]) -> list[_Origin]:
     """Find those that were stored in a trace that is kept."""
-    found = ((event, context_of(traceparent_in(event.envelope))) for event in events)
+    kept = [(event, known) for event in events if (known := traceparent_in(event.envelope))]
+    found = ((event, context_of(traceparent)) for event, traceparent in kept)
     return [_Origin(event=event, context=context) for event, context in found if context]

@@ -1,5 +1,8 @@
 """A guardrail, seen: each passage that it judges has a span, with the rules and never the text."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from opentelemetry.trace import Span
 
 from prosa.adapters.opentelemetry import names
@@ -15,10 +18,11 @@ class TracedGuardrail(Guardrail):
         self._guardrail = guardrail
         self._tracing = tracing
 
-    async def screen(self, passage: Passage) -> Verdict:
+    def screen(self, passage: Passage) -> Coroutine[Any, Any, Verdict]:
         """Judge a passage; see the port."""
-        if not is_kept():
-            return await self._guardrail.screen(passage)
+        return self._seen(passage) if is_kept() else self._guardrail.screen(passage)
+
+    async def _seen(self, passage: Passage) -> Verdict:
         with self._tracing.step(names.SCREEN) as span:
             verdict = await self._guardrail.screen(passage)
             _describe(span, passage, verdict)

@@ -5,9 +5,10 @@ is known by the notes of the request, which the chain begins.
 """
 
 import time
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.trace import Span, SpanKind, get_current_span
 from opentelemetry.util.types import Attributes
@@ -21,7 +22,7 @@ from prosa.adapters.opentelemetry.content import (
     messages_of,
 )
 from prosa.adapters.opentelemetry.metrics import Metrics
-from prosa.adapters.opentelemetry.spans import ATTEMPT, Tracing
+from prosa.adapters.opentelemetry.spans import ATTEMPT, Tracing, is_kept
 from prosa.adapters.wrapped_language_model import WrappedLanguageModel
 from prosa.application.ports.language_model import (
     LanguageModel,
@@ -51,13 +52,12 @@ _NOTES: ContextVar[_Notes | None] = ContextVar("notes", default=None)
 class TracedChain(WrappedLanguageModel):
     """A whole chain: takes notes of each request."""
 
-    async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
-        """Answer; see the port."""
-        before = _NOTES.set(_Notes())
-        try:
-            return await self._model.generate(request, on_text)
-        finally:
-            _NOTES.reset(before)
+    def generate(
+        self, request: ModelRequest, on_text: OnText | None = None
+    ) -> Coroutine[Any, Any, Reply]:
+        """Answer; see the port. The notes count until this task begins the next request."""
+        _NOTES.set(_Notes())
+        return self._model.generate(request, on_text)
 
 
 class TracedLink(WrappedLanguageModel):
@@ -112,23 +112,32 @@ class TracedLanguageModel(WrappedLanguageModel):
     async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
         """Answer; see the port."""
         call = _Call(on_text)
-        error: str | None = None
-        which = self._which_call()
-        with self._tracing.step(self._span_name, SpanKind.CLIENT) as span:
-            try:
-                if span.is_recording():
-                    await self._describe_request(span, request, call, which)
-                reply = await self._model.generate(request, call.hear if on_text else None)
-                if span.is_recording():
-                    await self._describe_reply(span, request, reply, call)
-            except BaseException as failure:
-                error = type(failure).__name__
-                _describe_failure(span, call)
-                raise
-            finally:
-                self._measure(call, error)
+        generate = self._seen if is_kept() else self._unseen
+        error = ""
+        try:
+            reply = await generate(request, call)
+        except BaseException as failure:
+            error = type(failure).__name__
+            raise
+        finally:
+            self._measure(call, error)
         self._metrics.tokens(self._provider, self._request_model, reply.usage)
         return reply
+
+    def _unseen(self, request: ModelRequest, call: "_Call") -> Coroutine[Any, Any, Reply]:
+        return self._model.generate(request, call.hear if call.streamed else None)
+
+    async def _seen(self, request: ModelRequest, call: "_Call") -> Reply:
+        which = self._which_call()
+        with self._tracing.step(self._span_name, SpanKind.CLIENT) as span:
+            await self._describe_request(span, request, call, which)
+            try:
+                reply = await self._unseen(request, call)
+            except BaseException:
+                _describe_failure(span, call)
+                raise
+            await self._describe_reply(span, request, reply, call)
+            return reply
 
     def _which_call(self) -> str:
         """Say whether this model was asked before in the same request, or another one."""
@@ -180,11 +189,10 @@ class TracedLanguageModel(WrappedLanguageModel):
             answer = await answer_of(reply, request.tenant_id, self._redact)
             span.set_attribute(gen_ai.OUTPUT_MESSAGES, answer)
 
-    def _measure(self, call: "_Call", error: str | None) -> None:
-        measured = {**self._measured, names.ERROR_TYPE: error} if error else self._measured
-        self._metrics.model_call(call.seconds(), measured)
+    def _measure(self, call: "_Call", error: str) -> None:
+        self._metrics.model_call(call.seconds(), self._provider, self._request_model, error)
         if call.first_after is not None:
-            self._metrics.first_chunk(call.first_after, self._measured)
+            self._metrics.first_chunk(call.first_after, self._provider, self._request_model)
 
 
 class _Call:

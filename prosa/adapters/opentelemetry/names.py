@@ -6,6 +6,9 @@ compares. Sources: https://opentelemetry.io/docs/specs/semconv/
 
 from typing import Final
 
+SCOPE: Final = "prosa"
+"""The name of what makes spans and metrics."""
+
 # Spans. Those of a turn are called after its steps.
 TAKE_TURN: Final = "take turn"
 ACCEPT: Final = "accept"
@@ -20,6 +23,16 @@ CONNECT: Final = "connect"
 LOAD: Final = "load conversation"
 FIND_KEY: Final = "find key"
 COMMIT: Final = "commit"
+READ_CONVERSATION: Final = "read conversation"
+READ_TURN: Final = "read turn"
+LIST_CONVERSATIONS: Final = "list conversations"
+LIST_MESSAGES: Final = "list messages"
+LOAD_ATTEMPT: Final = "load attempt"
+SAVE_ATTEMPT: Final = "save attempt"
+FIND_DELIVERY: Final = "find delivery"
+ADD_DELIVERY: Final = "add delivery"
+HAND_ON: Final = "hand on"
+TASK: Final = "task"
 PUBLISH: Final = "publish"
 RELAY: Final = "relay"
 CONSUME: Final = "consume"
@@ -66,6 +79,7 @@ CLOUD_EVENT_TYPE: Final = "cloudevents.event_type"
 
 # Values.
 SQS: Final = "aws_sqs"
+COMPLETED: Final = "completed"
 
 # Metrics.
 REQUEST_DURATION: Final = "http.server.request.duration"
@@ -80,4 +94,3 @@ OUTBOX_WAITING: Final = "prosa.outbox.waiting"
 OUTBOX_OLDEST: Final = "prosa.outbox.oldest"
 OUTBOX_PARKED: Final = "prosa.outbox.parked"
 RECOVERED_TURNS: Final = "prosa.turns.recovered"
-MEASUREMENTS: Final = "prosa.telemetry.measurements"

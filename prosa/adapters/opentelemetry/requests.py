@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 
 from prosa.adapters.opentelemetry import names
 from prosa.adapters.opentelemetry.spans import Block, context_of, fail, traceparent_of
@@ -29,7 +29,7 @@ class SeenRequest:
     """
 
     __slots__ = (
-        *("_began_at", "_block", "_headers", "_method", "_spoken", "_telemetry"),
+        *("_began_at", "_block", "_headers", "_method", "_telemetry"),
         *("route", "status", "traceparent"),
     )
 
@@ -37,12 +37,10 @@ class SeenRequest:
         self.status = 0
         self.route: str | None = None
         self.traceparent: str | None = None
-        """What names this span; None where there is no trace."""
+        """What names this span; None where its trace is not kept."""
         self._headers = headers
         self._telemetry = telemetry
-        known = method in _METHODS
-        self._method = method if known else _OTHER
-        self._spoken = method if known else "HTTP"
+        self._method = method if method in _METHODS else _OTHER
         self._began_at = time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -54,7 +52,9 @@ class SeenRequest:
         self._block: Block = self._telemetry.tracing.begin(
             self._spoken, SpanKind.SERVER, parent=parent
         )
-        self.traceparent = traceparent_of(self._block.__enter__())
+        span = self._block.__enter__()
+        if span.is_recording():
+            self.traceparent = traceparent_of(span)
         return self
 
     def headers(self) -> Headers:
@@ -71,19 +71,22 @@ class SeenRequest:
         traceback: TracebackType | None,
     ) -> None:
         """End it."""
-        span, attributes = self._block.span, self._attributes()
-        if span.is_recording():
-            span.update_name(" ".join(filter(None, (self._spoken, self.route))))
-            span.set_attributes(attributes)
-            if self.status >= SERVER_ERROR:
-                fail(span, str(self.status))
-        self._telemetry.metrics.request(time.perf_counter() - self._began_at, attributes)
+        if self.traceparent is not None:
+            self._describe(self._block.span)
+        seconds = time.perf_counter() - self._began_at
+        self._telemetry.metrics.request(seconds, self._method, self.route or "", self.status)
         self._block.__exit__(kind, error, traceback)
 
-    def _attributes(self) -> dict[str, str | int]:
-        attributes: dict[str, str | int] = {names.HTTP_METHOD: self._method}
+    @property
+    def _spoken(self) -> str:
+        return "HTTP" if self._method == _OTHER else self._method
+
+    def _describe(self, span: Span) -> None:
+        span.set_attribute(names.HTTP_METHOD, self._method)
         if self.route is not None:
-            attributes[names.HTTP_ROUTE] = self.route
+            span.update_name(f"{self._spoken} {self.route}")
+            span.set_attribute(names.HTTP_ROUTE, self.route)
         if self.status:
-            attributes[names.HTTP_STATUS] = self.status
-        return attributes
+            span.set_attribute(names.HTTP_STATUS, self.status)
+        if self.status >= SERVER_ERROR:
+            fail(span, str(self.status))

@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables
 import os
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 from uuid import uuid4
 
 from opentelemetry.metrics import NoOpMeterProvider
@@ -19,8 +20,16 @@ from opentelemetry.trace import NoOpTracerProvider
 from opentelemetry.trace import TracerProvider as AnyTracerProvider
 
 from prosa.adapters.opentelemetry.content import Content
+from prosa.adapters.opentelemetry.distributions import GatheredDistributions
 from prosa.adapters.opentelemetry.sampling import TraceBudget
 from prosa.adapters.opentelemetry.telemetry import Telemetry
+
+_ABOUT_HISTOGRAMS: Final = (
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    "OTEL_METRICS_EXEMPLAR_FILTER",
+)
+"""Variables that ask for what only the SDK's histograms have."""
 
 
 def telemetry_by_environment(
@@ -40,11 +49,13 @@ def telemetry_by_environment(
     processors = [*watching, _sending_spans()] if traces else watching
     resource = Resource.create(_described(environment_name))
     chosen = watching or os.environ.get("OTEL_TRACES_SAMPLER")
+    gathered = None if any(map(os.environ.get, _ABOUT_HISTOGRAMS)) else GatheredDistributions()
     return Telemetry(
         _tracer_provider(resource, processors, ALWAYS_ON if watching else None),
-        _meter_provider(resource) if metrics else NoOpMeterProvider(),
+        _meter_provider(resource, gathered) if metrics else NoOpMeterProvider(),
         content=content,
         budget=None if chosen else TraceBudget(),
+        distribution=gathered.make if metrics and gathered else None,
     )
 
 
@@ -86,15 +97,16 @@ def _sending_spans() -> SpanProcessor:
     return BatchSpanProcessor(OTLPSpanExporter())
 
 
-def _meter_provider(resource: Resource) -> MeterProvider:
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # noqa: PLC0415 - as above
-        OTLPMetricExporter,
+def _meter_provider(resource: Resource, gathered: GatheredDistributions | None) -> MeterProvider:
+    # Slow to load, as above.
+    from prosa.adapters.opentelemetry.metric_exporter import (  # noqa: PLC0415 - as said
+        OtlpMetricExporter,
     )
 
     # Exemplars more than double what a measurement costs.
     wanted = os.environ.get("OTEL_METRICS_EXEMPLAR_FILTER")
     return MeterProvider(
-        [PeriodicExportingMetricReader(OTLPMetricExporter())],
+        [PeriodicExportingMetricReader(OtlpMetricExporter(gathered))],
         resource=resource,
         exemplar_filter=None if wanted else AlwaysOffExemplarFilter(),
         shutdown_on_exit=False,

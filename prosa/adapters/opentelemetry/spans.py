@@ -6,11 +6,12 @@ A block is entered and left by the same frame, and is no generator: no span is e
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+from secrets import randbits
 from types import TracebackType
 from typing import Final
 
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import (
     INVALID_SPAN,
     Link,
@@ -33,24 +34,25 @@ from prosa.adapters.opentelemetry.sampling import TraceBudget
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _TRACEPARENT: Final = "traceparent"
 
+_KEPT: ContextVar[bool | None] = ContextVar("kept", default=None)
+"""Whether the current trace is kept; None where it is not ours, and OpenTelemetry has to be asked.
 
-UNKEPT: Final = NonRecordingSpan(SpanContext(trace_id=1, span_id=1, is_remote=False))
-"""The span of every trace that was not begun. It names none."""
+Of a thousand turns one is kept: to ask OpenTelemetry a dozen times a turn took 2 % of all of them.
+"""
 
 
 class Block(AbstractContextManager[Span]):
     """A span while a block runs; it says of an error what its class is, and no more."""
 
-    __slots__ = ("_attached", "span")
+    __slots__ = ("_attached", "_known", "span")
 
     def __init__(self, span: Span) -> None:
         self.span = span
-        self._attached: Token[Context] | None = None
 
     def __enter__(self) -> Span:
         """Make the span current."""
-        if self.span is not INVALID_SPAN:
-            self._attached = attach(set_span_in_context(self.span))
+        self._attached = attach(set_span_in_context(self.span))
+        self._known = _KEPT.set(_is_kept(self.span))
         return self.span
 
     def __exit__(
@@ -60,12 +62,40 @@ class Block(AbstractContextManager[Span]):
         _traceback: TracebackType | None,
     ) -> None:
         """End the span. The error's message stays out: not every one is ours."""
-        if self._attached is None:
-            return
+        _KEPT.reset(self._known)
         detach(self._attached)
         if kind is not None:
             fail(self.span, kind.__name__)
         self.span.end()
+
+
+class _UnkeptBlock(Block):
+    """The block of a trace that was not begun: within it none is."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Span:
+        self._known = _KEPT.set(False)
+        return self.span
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it."""
+        _KEPT.reset(self._known)
+
+
+class _NoBlock(Block):
+    """The block of no span: it keeps nothing, so that one serves all."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Span:
+        return self.span
+
+    def __exit__(self, *_: object) -> None:
+        """Leave all as it is."""
+
+
+_NOTHING: Final = _NoBlock(INVALID_SPAN)
 
 
 class Tracing:
@@ -87,14 +117,16 @@ class Tracing:
     ) -> Block:
         """Go on with the current trace, or `parent`'s, and where there is none, begin one.
 
-        A trace that is not kept is current all the same: otherwise what is within would begin one.
+        A trace that is not kept counts as one all the same: what is within begins none.
         """
-        current = get_current_span(parent)
+        if parent is None and is_unkept():
+            return _NOTHING
+        current = _current_span(parent)
         if current.get_span_context().is_valid:
             if not _is_kept(current):
-                return Block(current) if parent else _NOTHING
+                return Block(NonRecordingSpan(current.get_span_context()))
         elif self._budget and not links and not self._budget.spend():
-            return Block(UNKEPT)
+            return _UnkeptBlock(INVALID_SPAN)
         return Block(
             self._tracer.start_span(name, parent, kind=kind, attributes=attributes, links=links)
         )
@@ -125,7 +157,13 @@ class Tracing:
 
 def is_kept() -> bool:
     """Whether there is a current trace, and it is kept."""
-    return _is_kept(get_current_span())
+    known = _KEPT.get()
+    return _is_kept(get_current_span()) if known is None else known
+
+
+def is_unkept() -> bool:
+    """Whether we are within a trace that is not kept, in which nothing is to be begun."""
+    return _KEPT.get() is False
 
 
 def fail(span: Span, error_type: str) -> None:
@@ -146,9 +184,20 @@ def context_of(traceparent: str | None) -> Context | None:
 def traceparent_of(span: Span) -> str | None:
     """Write a span as a W3C traceparent; None where it is of no trace."""
     context = span.get_span_context()
-    if span is UNKEPT or not context.is_valid:
+    if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def span_of_unkept_trace() -> Span:
+    """Name the trace that is not kept to others, so that they keep nothing of it either.
+
+    Where it is Prosa's own, it has no name; any will do.
+    """
+    current = get_current_span()
+    if current.get_span_context().is_valid:
+        return current
+    return NonRecordingSpan(SpanContext(randbits(128), randbits(64), is_remote=False))
 
 
 def span_context_in(context: Context) -> SpanContext:
@@ -177,10 +226,12 @@ ATTEMPT: ContextVar[Attributes] = ContextVar("attempt", default=None)
 """The attributes of the attempt that runs, for the spans within it."""
 
 
+def _current_span(context: Context | None) -> Span:
+    """Find what a context is about, or else what is current. To find nothing costs little."""
+    known = get_current() if context is None else context
+    return get_current_span(known) if known else INVALID_SPAN
+
+
 def _is_kept(span: Span) -> bool:
     """Whether its trace is kept; the span itself may have ended, as that of a request has early."""
     return span.get_span_context().trace_flags.sampled
-
-
-_NOTHING: Final = Block(INVALID_SPAN)
-"""The block of no span: it keeps nothing, so that one serves all."""

@@ -1,6 +1,7 @@
 """Turns, seen: each step has a span, and what came of the turn is counted."""
 
 import time
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from opentelemetry.trace import Span
@@ -10,7 +11,7 @@ from prosa.adapters.log_context import TURN_ID
 from prosa.adapters.opentelemetry import gen_ai_names as gen_ai
 from prosa.adapters.opentelemetry import names
 from prosa.adapters.opentelemetry.metrics import Metrics
-from prosa.adapters.opentelemetry.spans import ATTEMPT, Tracing
+from prosa.adapters.opentelemetry.spans import ATTEMPT, Tracing, is_unkept
 from prosa.application.accept_turn import AcceptedTurn, AcceptTurn, CustomerMessage
 from prosa.application.generation import Generation, OnPiece
 from prosa.application.recover_turns import Count, Recovered, RecoverTurns, uncounted
@@ -20,7 +21,6 @@ from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.reply import FinishReason, Provenance
 from prosa.domain.turn import Attempt, Turn, TurnOutcome, TurnStatus
 
-COMPLETED: Final = "completed"
 DEGRADED: Final = "degraded"
 """A canned sentence answered, since no model did."""
 REFUSED: Final = "refused"
@@ -67,16 +67,24 @@ class TracedTakeTurn(TakeTurn):
             if watch.first_after is not None:
                 self._metrics.first_text(watch.first_after)
 
-    async def classify(self, attempt: Attempt) -> Attempt:
+    def classify(self, attempt: Attempt) -> Coroutine[Any, Any, Attempt]:
         """Find out what the customer wants."""
+        return super().classify(attempt) if is_unkept() else self._classify_seen(attempt)
+
+    async def _classify_seen(self, attempt: Attempt) -> Attempt:
         with self._tracing.begin(names.CLASSIFY) as span:
             classified = await super().classify(attempt)
             if span.is_recording():
                 _describe_intent(span, attempt, classified)
             return classified
 
-    async def generate_by(self, attempt: Attempt, generation: Generation) -> Attempt:
+    def generate_by(self, attempt: Attempt, generation: Generation) -> Coroutine[Any, Any, Attempt]:
         """Generate."""
+        if is_unkept():
+            return super().generate_by(attempt, generation)
+        return self._generate_seen(attempt, generation)
+
+    async def _generate_seen(self, attempt: Attempt, generation: Generation) -> Attempt:
         with self._tracing.begin(names.GENERATE) as span:
             generated = await super().generate_by(attempt, generation)
             if span.is_recording():
@@ -169,10 +177,10 @@ def outcome_of(turn: Turn) -> str:
 
 def _outcome_by(provenance: Provenance | None) -> str:
     if provenance is None:
-        return COMPLETED
+        return names.COMPLETED
     if provenance.degraded:
         return DEGRADED
-    return REFUSED if provenance.finish_reason is FinishReason.CONTENT_FILTER else COMPLETED
+    return REFUSED if provenance.finish_reason is FinishReason.CONTENT_FILTER else names.COMPLETED
 
 
 class _Watch:

@@ -11,15 +11,14 @@ from typing import Final
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from prosa.adapters.opentelemetry import names
 from prosa.adapters.opentelemetry.content import Content
+from prosa.adapters.opentelemetry.distributions import MakeDistribution
 from prosa.adapters.opentelemetry.gen_ai_names import GenAIMetrics, metrics_by
 from prosa.adapters.opentelemetry.metrics import Metrics
 from prosa.adapters.opentelemetry.sampling import TraceBudget
 from prosa.adapters.opentelemetry.spans import Tracing
 from prosa.domain.identifiers import Clock
-
-SCOPE: Final = "prosa"
-"""The name of what makes spans and metrics."""
 
 SECONDS_TO_FLUSH: Final = 2.0
 """How long what is left may take to be sent, at the end of a process or an invocation."""
@@ -43,16 +42,18 @@ class Telemetry:
         content: Content = Content.NONE,
         gen_ai_metrics: GenAIMetrics | None = None,
         budget: TraceBudget | None = None,
+        distribution: MakeDistribution | None = None,
         clock: Clock = _utc_now,
     ) -> None:
         """Without `gen_ai_metrics` OTEL_SEMCONV_STABILITY_OPT_IN chooses their names.
 
-        Without `budget` the provider's sampler decides which traces are kept.
+        Without `budget` the provider's sampler decides which traces are kept, and without
+        `distribution` the provider's histograms take what is measured.
         """
         self.content = content
-        self.tracing = Tracing(tracer_provider.get_tracer(SCOPE), budget)
-        names = gen_ai_metrics or metrics_by()
-        self.metrics = Metrics(meter_provider.get_meter(SCOPE), names, clock)
+        self.tracing = Tracing(tracer_provider.get_tracer(names.SCOPE), budget)
+        chosen = gen_ai_metrics or metrics_by()
+        self.metrics = Metrics(meter_provider.get_meter(names.SCOPE), chosen, clock, distribution)
         self._providers = (tracer_provider, meter_provider)
         self._sending: set[threading.Thread] = set()
 

@@ -3,10 +3,9 @@
 from types import TracebackType
 from typing import Self
 
-from opentelemetry.trace import SpanKind
-
 from prosa.adapters.opentelemetry import names
-from prosa.adapters.opentelemetry.spans import Block, Stored, Tracing, is_kept
+from prosa.adapters.opentelemetry.database_spans import DatabaseSpans
+from prosa.adapters.opentelemetry.spans import Stored, is_kept
 from prosa.application.ports.conversation_repository import ConversationRepository
 from prosa.application.ports.request_log import LoggedRequest, RequestKey, RequestLog
 from prosa.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -17,27 +16,14 @@ from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 class TracedUnitsOfWork(UnitOfWorkFactory):
     """Makes units of work."""
 
-    def __init__(self, make: UnitOfWorkFactory, tracing: Tracing, database: str) -> None:
-        """`database` is what the conventions call it: `postgresql`, `sqlite`."""
+    def __init__(self, make: UnitOfWorkFactory, spans: DatabaseSpans) -> None:
         self._make = make
-        self._spans = DatabaseSpans(tracing, database)
+        self._spans = spans
 
     def __call__(self, tenant_id: TenantId) -> UnitOfWork:
         """Make one for a tenant."""
         work = self._make(tenant_id)
         return TracedUnitOfWork(work, self._spans) if is_kept() else work
-
-
-class DatabaseSpans:
-    """Makes spans of what a database is asked."""
-
-    def __init__(self, tracing: Tracing, database: str) -> None:
-        self._tracing = tracing
-        self._attributes = {names.DB_SYSTEM: database}
-
-    def __call__(self, name: str) -> Block:
-        """Make one."""
-        return self._tracing.step(name, SpanKind.CLIENT, self._attributes)
 
 
 class TracedUnitOfWork(UnitOfWork):

@@ -38,10 +38,10 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 2
 """How often one model is asked for one reply, at most."""
 
-LONGEST_WAIT_SECONDS = 0.5
+LONGEST_JITTER_SECONDS = 0.5
 """Before a model is asked again: any time up to this, so that not all come back at once."""
 
-_JITTER = wait_random_exponential(multiplier=LONGEST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
+_JITTER = wait_random_exponential(multiplier=LONGEST_JITTER_SECONDS, max=LONGEST_JITTER_SECONDS)
 
 
 class CircuitBrokenLanguageModel(WrappedLanguageModel):
@@ -168,7 +168,7 @@ class RetryingLanguageModel(WrappedLanguageModel):
         remaining = seconds_until(patience, self._clock)
         until_start = seconds_until(request.start_by or patience, self._clock)
         if not isinstance(failure, ModelRateLimited):
-            return until_start > LONGEST_WAIT_SECONDS
+            return until_start > LONGEST_JITTER_SECONDS
         wait = failure.retry_after
         return wait is not None and 0 <= wait <= remaining / 2 and wait <= until_start
 

@@ -1,29 +1,17 @@
 """Attempts in their table, between two steps that do not share a process."""
 
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, select
-
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import compiled
-from prosa.adapters.sql.loading import (
-    behind_tenant,
-    history_from,
-    history_of,
-    messages_of_turn,
-    turn_from,
-)
-from prosa.adapters.sql.row_mapping import attempt_row, found_of, header_of
+from prosa.adapters.sql.loading import history_from, turn_from
+from prosa.adapters.sql.row_mapping import HEADER_COLUMNS, attempt_row, found_of, header_of
 from prosa.adapters.sql.saving import Write, save
-from prosa.adapters.sql.tables import attempts, conversations, turns
 from prosa.application.ports.attempt_store import AttemptStore
 from prosa.domain.conversation import Conversation
 from prosa.domain.errors import StaleAttempt, TurnNotFound
 from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.turn import Attempt, TurnStatus
-
-HEADER_COLUMNS = len(conversations.c)
 
 
 class SqlAttemptStore(AttemptStore):
@@ -36,7 +24,7 @@ class SqlAttemptStore(AttemptStore):
         self, tenant_id: TenantId, turn_id: TurnId, number: int, *, history: int
     ) -> Attempt:
         """Put the turn, what was saved, and the conversation's history together."""
-        statement = compiled(_GET, self._database.dialect)
+        statement = compiled(self._database.dialect, "attempts.get")
         values = statement.values(
             tenant_id=tenant_id, turn_id=turn_id, number=number, history=history
         )
@@ -58,30 +46,3 @@ class SqlAttemptStore(AttemptStore):
         async with self._database.lending() as connection:
             rows = {Write.KEEP_ATTEMPTS: [attempt_row(attempt)]}
             await save(connection, self._database.dialect, rows)
-
-
-def _select() -> Select[Any]:
-    of_turn = and_(
-        conversations.c.tenant_id == turns.c.tenant_id,
-        conversations.c.id == turns.c.conversation_id,
-    )
-    of_attempt = and_(
-        attempts.c.tenant_id == turns.c.tenant_id,
-        attempts.c.turn_id == turns.c.id,
-        attempts.c.number == bindparam("number"),
-    )
-    joined = turns.join(conversations, of_turn).outerjoin(attempts, of_attempt)
-    return (
-        select(
-            conversations,
-            attempts.c.found,
-            history_of(conversations),
-            *behind_tenant(turns),
-            *messages_of_turn(),
-        )
-        .select_from(joined)
-        .where(turns.c.tenant_id == bindparam("tenant_id"), turns.c.id == bindparam("turn_id"))
-    )
-
-
-_GET = _select()

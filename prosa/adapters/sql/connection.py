@@ -1,27 +1,20 @@
-"""Connections: one for each dialect, by the shortest way to its driver.
+"""What a connection is, and those to Postgres: by asyncpg and its pool.
 
-SQLAlchemy defines and compiles the statements. On Postgres they run on asyncpg and its pool,
-which costs a quarter of what the same statements cost through SQLAlchemy; SQLite, where a thread
-does the waiting anyway, takes the ordinary way. Connections are in autocommit: each statement is a
-transaction by itself, unless `transaction` says otherwise.
+That costs a quarter of what the same statements cost through SQLAlchemy. Connections are in
+autocommit: each statement is a transaction by itself, unless `transaction` says otherwise.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import URL, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import SQLAlchemyError
-
-from prosa.adapters.sql.dialect import POSTGRES
+from prosa.adapters.sql.postgres_address import connect_options
 from prosa.application.ports.secret_store import Secret
 
-if TYPE_CHECKING:  # an extra; and what brings SQLAlchemy's mapper along, which takes 60 ms to load
+if TYPE_CHECKING:  # an extra
     import asyncpg
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     Pool = asyncpg.Pool[Any]
     Driver = asyncpg.pool.PoolConnectionProxy[Any]
@@ -31,12 +24,6 @@ LEND_SECONDS = 2
 
 STATEMENT_SECONDS = 6
 """After this a server that has not answered hangs: it gives up by itself after five."""
-
-SQLITE_BUSY_SECONDS = 2
-"""How long a writer waits for one of another process."""
-
-SQLITE_QUEUE_SECONDS = 5
-"""How long a writer waits for those of its own process, who write one after another."""
 
 POOL_SIZE = 32
 
@@ -115,9 +102,9 @@ class PostgresPool(SqlPool):
     under load some would wait for ever. Who has passed the queue finds a connection free.
     """
 
-    def __init__(self, url: URL, password: Secret | None = None) -> None:
+    def __init__(self, address: str, password: Secret | None = None) -> None:
         """`password` is read for each new connection; without it, the address has one, or none."""
-        self._url = url
+        self._options = connect_options(address)
         self._password = password
         self._pool: Pool | None = None
         self._queue = asyncio.Semaphore(POOL_SIZE)
@@ -196,7 +183,7 @@ class PostgresPool(SqlPool):
         """Make the pool: no connection is opened before it is asked for."""
         import asyncpg  # noqa: PLC0415  an extra, and slow to load
 
-        _, options = POSTGRES.vendor.create_connect_args(self._url)
+        options = dict(self._options)
         if self._password is not None:
             options["password"] = self._password.read
         pool = asyncpg.create_pool(
@@ -211,96 +198,6 @@ class PostgresPool(SqlPool):
         self._pool = pool
         await pool
         return pool
-
-
-class SqliteConnection(SqlConnection):
-    """A connection of aiosqlite's, through SQLAlchemy."""
-
-    def __init__(self, pooled: "AsyncConnection", writing: asyncio.Lock) -> None:
-        self._pooled = pooled
-        self._writing = writing
-
-    async def fetch(self, sql: str, values: Sequence[Any]) -> Rows:
-        """Run a statement."""
-        return (await self._pooled.exec_driver_sql(sql, tuple(values))).all()
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Take the write lock first: who only reads at first may find it taken later."""
-        async with self._turn_to_write():
-            await self._pooled.exec_driver_sql("begin immediate")
-            try:
-                yield
-                await self._pooled.exec_driver_sql("commit")
-            except BaseException:
-                # A connection that was cancelled is closed already, and its transaction undone.
-                with suppress(SQLAlchemyError):
-                    await self._pooled.exec_driver_sql("rollback")
-                raise
-
-    @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncIterator[None]:
-        """Queue with the other writers of this process.
-
-        Where SQLite has them wait, each asks again and again, and some never get their turn.
-        """
-        async with asyncio.timeout(SQLITE_QUEUE_SECONDS):
-            await self._writing.acquire()
-        try:
-            yield
-        finally:
-            self._writing.release()
-
-
-class SqlitePool(SqlPool):
-    """SQLAlchemy's pool of connections to a file."""
-
-    def __init__(self, url: URL) -> None:
-        self._engine = sqlite_engine(url)
-        self._writing = asyncio.Lock()
-
-    @asynccontextmanager
-    async def lend(self) -> AsyncIterator[SqliteConnection]:
-        """Lend a connection."""
-        async with self._engine.connect() as pooled:
-            yield SqliteConnection(pooled, self._writing)
-
-    async def close(self) -> None:
-        """Close them."""
-        await self._engine.dispose()
-
-
-def sqlite_engine(url: URL) -> "AsyncEngine":
-    """Make an engine in autocommit for a SQLite file, which is made where it is missing."""
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415  slow to load
-
-    engine = create_async_engine(
-        url,
-        isolation_level="AUTOCOMMIT",
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=LEND_SECONDS,
-        connect_args={"timeout": SQLITE_BUSY_SECONDS},
-    )
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
-    """Let readers read while one writes, and put commits on the disk before they return.
-
-    Each connection may keep 256 KiB of the file: the system keeps it for all of them anyway, and 32
-    times SQLite's own 2 MB are memory that only grows.
-    """
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode = wal",
-        "synchronous = full",
-        "foreign_keys = on",
-        "cache_size = -256",
-    ):
-        cursor.execute(f"pragma {pragma}")
-    cursor.close()
 
 
 async def _leave_as_it_is(_connection: object) -> None:

@@ -1,16 +1,13 @@
 """Reads for display from the tables: one statement each, no lock."""
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, select
-
+from prosa.adapters.sql.compiled import compiled
+from prosa.adapters.sql.connection import Rows
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import Value, compiled
-from prosa.adapters.sql.loading import behind_tenant, messages_of_turn, turn_from
+from prosa.adapters.sql.dialect import Argument, Value
+from prosa.adapters.sql.loading import turn_from
 from prosa.adapters.sql.row_mapping import header_of, message_of
-from prosa.adapters.sql.tables import conversations, messages, turns
 from prosa.application.ports.conversation_reader import (
     ConversationFilter,
     ConversationReader,
@@ -35,14 +32,16 @@ class SqlConversationReader(ConversationReader):
         self, tenant_id: TenantId, conversation_id: ConversationId
     ) -> ConversationHeader:
         """Select the header."""
-        rows = await self._rows(_CONVERSATION, tenant_id=tenant_id, conversation_id=conversation_id)
+        rows = await self._rows(
+            "conversations.one", tenant_id=tenant_id, conversation_id=conversation_id
+        )
         if not rows:
             raise ConversationNotFound(conversation_id)
         return header_of(rows[0])
 
     async def get_turn(self, tenant_id: TenantId, turn_id: TurnId) -> Turn:
         """Select the turn joined to its messages."""
-        rows = await self._rows(_TURN, tenant_id=tenant_id, turn_id=turn_id)
+        rows = await self._rows("conversations.turn", tenant_id=tenant_id, turn_id=turn_id)
         if not rows:
             raise TurnNotFound(turn_id)
         return turn_from(rows[0])
@@ -64,7 +63,10 @@ class SqlConversationReader(ConversationReader):
         }
         given = {name: value for name, value in wanted.items() if value is not None}
         rows = await self._rows(
-            _conversations(tuple(given), after is not None, ascending),
+            "conversations.many",
+            tuple(given),
+            after is not None,
+            ascending,
             tenant_id=tenant_id,
             after=after,
             limit=limit + 1,
@@ -83,7 +85,9 @@ class SqlConversationReader(ConversationReader):
     ) -> Page[Message]:
         """Select by sequence, and one more than asked."""
         rows = await self._rows(
-            _messages(after is not None, ascending),
+            "conversations.messages_of",
+            after is not None,
+            ascending,
             tenant_id=tenant_id,
             conversation_id=conversation_id,
             after=after,
@@ -93,67 +97,11 @@ class SqlConversationReader(ConversationReader):
             await self.get_conversation(tenant_id, conversation_id)
         return _page([message_of(row) for row in rows], limit)
 
-    async def _rows(self, select_: Select[Any], **values: Value) -> Sequence[Sequence[Any]]:
-        statement = compiled(select_, self._database.dialect)
+    async def _rows(self, name: str, *arguments: Argument, **values: Value) -> Rows:
+        statement = compiled(self._database.dialect, name, *arguments)
         async with self._database.lending() as connection:
             return await connection.fetch(statement.sql, statement.values(**values))
 
 
 def _page(items: list[T], limit: int) -> Page[T]:
     return Page(items=tuple(items[:limit]), has_more=len(items) > limit)
-
-
-_CONVERSATION = select(conversations).where(
-    conversations.c.tenant_id == bindparam("tenant_id"),
-    conversations.c.id == bindparam("conversation_id"),
-)
-
-_TURN = select(*behind_tenant(turns), *messages_of_turn()).where(
-    turns.c.tenant_id == bindparam("tenant_id"), turns.c.id == bindparam("turn_id")
-)
-
-
-@lru_cache
-def _conversations(criteria: tuple[str, ...], behind: bool, ascending: bool) -> Select[Any]:  # noqa: FBT001  a cache key is positional
-    """Select conversations that meet the criteria, each compared with the value of its name."""
-    columns = conversations.c
-    found = select(conversations).where(
-        columns.tenant_id == bindparam("tenant_id"),
-        *(columns[name] == bindparam(name) for name in criteria),
-    )
-    if behind:
-        found = found.where(_behind(columns.id, bindparam("after"), ascending=ascending))
-    return _ordered(found, columns.id, ascending=ascending)
-
-
-@lru_cache
-def _messages(behind: bool, ascending: bool) -> Select[Any]:  # noqa: FBT001  a cache key is positional
-    """Select messages of a conversation, behind the one named `after` where there is one."""
-    columns = messages.c
-    found = select(*behind_tenant(messages)).where(
-        columns.tenant_id == bindparam("tenant_id"),
-        columns.conversation_id == bindparam("conversation_id"),
-    )
-    if behind:
-        named = messages.alias("named")
-        place = (
-            select(named.c.sequence)
-            .where(
-                named.c.tenant_id == bindparam("tenant_id"),
-                named.c.conversation_id == bindparam("conversation_id"),
-                named.c.id == bindparam("after"),
-            )
-            .scalar_subquery()
-        )
-        found = found.where(_behind(columns.sequence, place, ascending=ascending))
-    return _ordered(found, columns.sequence, ascending=ascending)
-
-
-def _behind(
-    column: ColumnElement[Any], place: ColumnElement[Any], *, ascending: bool
-) -> ColumnElement[bool]:
-    return column > place if ascending else column < place
-
-
-def _ordered(found: Select[Any], column: ColumnElement[Any], *, ascending: bool) -> Select[Any]:
-    return found.order_by(column if ascending else column.desc()).limit(bindparam("limit"))

@@ -4,12 +4,9 @@ import sys
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
-
-from prosa.adapters.sql.connection import PostgresPool, SqlConnection, SqlitePool, SqlPool
+from prosa.adapters.sql.connection import PostgresPool, SqlConnection, SqlPool
 from prosa.adapters.sql.dialect import POSTGRES, SQLITE, SqlDialect
-from prosa.adapters.sql.tables import SCHEMA_REVISION
+from prosa.adapters.sql.postgres_address import UNREADABLE
 from prosa.application.ports.secret_store import Secret, SecretUnavailable, SecretUnreadable
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
@@ -17,6 +14,9 @@ from prosa.application.ports.unit_of_work import (
     VersionConflict,
 )
 from prosa.domain.errors import ConfigurationError
+
+SCHEMA_REVISION = "0002"
+"""The migration that makes the tables what they are. Revisions are numbers that ascend."""
 
 
 class Database:
@@ -77,9 +77,9 @@ def needed_by(revision: str) -> str:
     """Say which revision a version of Prosa has to know to work with a database at this one.
 
     Revisions add, and whoever does not know what is new leaves it alone. One that takes something
-    away is named `0009-0008`: it needs what knows 0008. Those behind it carry that on.
+    away is named `0009_0008`: it needs what knows 0008. Those behind it carry that on.
     """
-    return revision.partition("-")[2]
+    return revision.partition("_")[2]
 
 
 class _Lending(AbstractAsyncContextManager[SqlConnection]):
@@ -123,11 +123,12 @@ class translated(AbstractContextManager[None]):  # noqa: N801  named as what a b
         if error is None or not isinstance(error, _driver_errors()):
             return
         # The text of a driver's error may hold values of a statement, and with them a message.
-        if isinstance(error, IntegrityError) or _state(error).startswith(LOST_RACE):
+        if _breaks_constraint(error) or _state(error).startswith(LOST_RACE):
             raise VersionConflict("somebody else saved the conversation first") from error
         away = isinstance(error, OSError | TimeoutError)
         what = "cannot be reached, or has no connection free" if away else "refused or failed"
-        raise StorageUnavailable(f"the database {what} ({_cause(error)})") from error
+        hint = ": does its server run where PROSA_DATABASE_URL leads?" if away else _hint(error)
+        raise StorageUnavailable(f"the database {what} ({_cause(error)}){hint}") from error
 
 
 class committing(AbstractContextManager[None]):  # noqa: N801  as above
@@ -166,11 +167,18 @@ def _breaks() -> tuple[type[BaseException], ...]:
 
 
 def _driver_errors() -> tuple[type[BaseException], ...]:
-    """List what may come: SQLAlchemy's own, the network's, and asyncpg's, of several roots."""
-    errors: tuple[type[BaseException], ...] = (SQLAlchemyError, OSError, TimeoutError)
+    """List what may come: the network's, SQLAlchemy's own, and asyncpg's, of several roots."""
+    errors: tuple[type[BaseException], ...] = (OSError, TimeoutError)
+    if sqlalchemy := sys.modules.get("sqlalchemy.exc"):
+        errors += (sqlalchemy.SQLAlchemyError,)
     if asyncpg := sys.modules.get("asyncpg"):
         errors += (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
     return errors
+
+
+def _breaks_constraint(error: BaseException) -> bool:
+    sqlalchemy = sys.modules.get("sqlalchemy.exc")
+    return sqlalchemy is not None and isinstance(error, sqlalchemy.IntegrityError)
 
 
 def _state(error: BaseException) -> str:
@@ -179,24 +187,38 @@ def _state(error: BaseException) -> str:
 
 def _cause(error: BaseException) -> str:
     origin = getattr(error, "orig", None) or error
-    code = _state(origin) or getattr(origin, "sqlite_errorname", "")
-    return f"{type(origin).__name__} {code}".strip()
+    return f"{type(origin).__name__} {_code(origin)}".strip()
+
+
+def _code(origin: BaseException) -> str:
+    return _state(origin) or getattr(origin, "sqlite_errorname", "")
+
+
+_HINTS = {
+    "SQLITE_NOTADB": ": the file is no SQLite database, so have PROSA_DATABASE_URL name another",
+    "28P01": ": look at user and password in PROSA_DATABASE_URL, or at PROSA_DATABASE_PASSWORD",
+    "3D000": ": make the database first, or have PROSA_DATABASE_URL name another",
+}
+
+
+def _hint(error: BaseException) -> str:
+    """Say what to do, where the settings are wrong."""
+    return _HINTS.get(_code(getattr(error, "orig", None) or error), "")
 
 
 def _dialect_and_pool(address: str, password: Secret | None) -> tuple[SqlDialect, SqlPool]:
-    try:
-        url = make_url(address)
-    except ArgumentError as error:
-        raise ConfigurationError(
-            "the database's address cannot be read: "
-            "write sqlite+aiosqlite:///FILE or postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
-        ) from error
-    match url.drivername:
-        case "postgresql+asyncpg":
-            return POSTGRES, PostgresPool(url, password)
-        case "sqlite+aiosqlite":
-            return SQLITE, SqlitePool(url)
-        case other:
+    match address.partition("://"):
+        case "postgresql+asyncpg", _, _:
+            return POSTGRES, PostgresPool(address, password)
+        case "sqlite+aiosqlite", _, _:
+            from prosa.adapters.sql.sqlite_connection import (  # noqa: PLC0415 - slow to load
+                SqlitePool,
+            )
+
+            return SQLITE, SqlitePool(address)
+        case _, "", _:
+            raise ConfigurationError(UNREADABLE)
+        case other, _, _:
             raise ConfigurationError(
                 f"no database adapter for {other!r}: "
                 "there are sqlite+aiosqlite and postgresql+asyncpg"

@@ -1,23 +1,10 @@
 """Deliveries in their table."""
 
-from sqlalchemy import bindparam, select, text
-
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import compiled
 from prosa.adapters.sql.row_mapping import as_instant
-from prosa.adapters.sql.tables import deliveries
 from prosa.application.ports.delivery_ledger import Delivery, DeliveryLedger
 from prosa.domain.identifiers import MessageId, TenantId
-
-_FIND = select(deliveries.c.delivered_at).where(
-    deliveries.c.tenant_id == bindparam("tenant_id"),
-    deliveries.c.reply_id == bindparam("reply_id"),
-)
-# Written out: SQLAlchemy has this for each dialect apart.
-_ADD = text(
-    "insert into deliveries (tenant_id, reply_id, delivered_at)"
-    " values (:tenant_id, :reply_id, :delivered_at) on conflict do nothing returning 1"
-)
 
 
 class SqlDeliveryLedger(DeliveryLedger):
@@ -28,7 +15,7 @@ class SqlDeliveryLedger(DeliveryLedger):
 
     async def find(self, tenant_id: TenantId, reply_id: MessageId) -> Delivery | None:
         """Select it by its key."""
-        statement = compiled(_FIND, self._database.dialect)
+        statement = compiled(self._database.dialect, "deliveries.find")
         values = statement.values(tenant_id=tenant_id, reply_id=reply_id)
         async with self._database.lending() as connection:
             rows = await connection.fetch(statement.sql, values)
@@ -40,7 +27,7 @@ class SqlDeliveryLedger(DeliveryLedger):
     async def add(self, delivery: Delivery) -> None:
         """Insert it, unless it is there."""
         dialect = self._database.dialect
-        statement = compiled(_ADD, dialect)
+        statement = compiled(dialect, "deliveries.add")
         values = statement.values(
             tenant_id=delivery.tenant_id,
             reply_id=delivery.reply_id,

@@ -2,20 +2,9 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, text
-
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import compiled
-from prosa.adapters.sql.tables import turns
 from prosa.application.ports.expired_turns import ExpiredTurn, ExpiredTurns
-
-_FIND = (
-    select(turns.c.tenant_id, turns.c.id)
-    # To the letter as the index has it, which holds running turns only.
-    .where(text("status = 'running'"), turns.c.lease_until <= bindparam("now"))
-    .order_by(turns.c.lease_until)
-    .limit(bindparam("limit"))
-)
 
 
 class SqlExpiredTurns(ExpiredTurns):
@@ -27,7 +16,7 @@ class SqlExpiredTurns(ExpiredTurns):
     async def find(self, *, now: datetime, limit: int) -> tuple[ExpiredTurn, ...]:
         """Select them in the order of their leases."""
         dialect = self._database.dialect
-        statement = compiled(_FIND, dialect)
+        statement = compiled(dialect, "expired_turns.find")
         values = statement.values(now=dialect.instant(now), limit=limit)
         async with self._database.lending() as connection:
             rows = await connection.fetch(statement.sql, values)

@@ -1,22 +1,13 @@
 """Claimed idempotency keys in their table, within a unit of work."""
 
-from sqlalchemy import bindparam, select
-
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.database import translated
-from prosa.adapters.sql.dialect import SqlDialect, compiled
+from prosa.adapters.sql.dialect import SqlDialect
 from prosa.adapters.sql.row_mapping import as_instant, request_row
 from prosa.adapters.sql.saving import Rows, Write
-from prosa.adapters.sql.tables import requests
 from prosa.application.ports.request_log import LoggedRequest, RequestKey, RequestLog
 from prosa.domain.identifiers import ConversationId, TenantId
-
-_FIND = select(requests.c.fingerprint, requests.c.resource_id, requests.c.created_at).where(
-    requests.c.tenant_id == bindparam("tenant_id"),
-    requests.c.caller == bindparam("caller"),
-    requests.c.operation == bindparam("operation"),
-    requests.c.key == bindparam("request_key"),
-)
 
 
 class SqlRequestLog(RequestLog):
@@ -30,7 +21,7 @@ class SqlRequestLog(RequestLog):
 
     async def find(self, key: RequestKey) -> LoggedRequest | None:
         """Look the key up."""
-        statement = compiled(_FIND, self._dialect)
+        statement = compiled(self._dialect, "requests.find")
         values = statement.values(
             tenant_id=self._tenant_id,
             caller=key.caller,

@@ -19,9 +19,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-SCHEMA_REVISION = "0002"
-"""The migration that makes these tables what they are here. Revisions are numbers that ascend."""
-
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

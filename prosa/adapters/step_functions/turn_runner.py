@@ -3,6 +3,7 @@
 import json
 
 from prosa.adapters.aws_client import AwsClient, AwsFailure, FailureKind, TimeLimits
+from prosa.adapters.event_format import TRACEPARENT
 from prosa.application.ports.turn_runner import AttemptId, TurnNotStarted, TurnRunner
 
 _KIND = "STANDARD"
@@ -23,7 +24,8 @@ class StepFunctionsTurnRunner(TurnRunner):
         self._aws = AwsClient("stepfunctions", limits or TimeLimits())
 
     async def start(self, attempt: AttemptId) -> None:
-        """Start an execution with the attempt's identifiers and nothing else."""
+        """Start an execution with the attempt's identifiers, and those of the trace if any."""
+        traceparent = TRACEPARENT.get()
         try:
             await self._aws.call(
                 "start_execution",
@@ -34,6 +36,7 @@ class StepFunctionsTurnRunner(TurnRunner):
                         "tenant_id": attempt.tenant_id,
                         "turn_id": attempt.turn_id,
                         "attempt": attempt.number,
+                        **({} if traceparent is None else {"traceparent": traceparent}),
                     }
                 ),
             )

@@ -14,19 +14,11 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from prosa.entrypoints.aws_lambda.runtime import (
-    SECONDS_TO_GIVE_UP,
-    SPARE_SECONDS,
-    Container,
-    Handler,
-    InvocationContext,
-    opened_when_asked_for,
-    read_settings_behind_the_door,
-    seconds_to_use,
-)
+from prosa.entrypoints.aws_lambda.runtime import Work, opened_with_application
 
 if TYPE_CHECKING:
     from prosa.application.ports.message_queue import ReceivedMessage
+    from prosa.bootstrap import App
     from prosa.entrypoints.consuming import ConsumeMessages
 
 Answer = dict[str, bool]
@@ -38,21 +30,14 @@ class NotConsumedError(Exception):
     """An event had no effect yet, and is to come again. Says why, and nothing of the event."""
 
 
-def _open() -> Handler:
-    from prosa.bootstrap import bootstrap
+def _prepare(app: "App") -> Work:
     from prosa.entrypoints.consuming import consume_messages_of
 
-    container = Container(bootstrap(read_settings_behind_the_door()))
-    consume = consume_messages_of(container.opened)
-
-    def consume_event(event: Mapping[str, Any], context: InvocationContext) -> Answer:
-        seconds = seconds_to_use(context, SPARE_SECONDS + SECONDS_TO_GIVE_UP)
-        return container.run(consume_within(consume, message_of(event), seconds))
-
-    return consume_event
+    consume = consume_messages_of(app)
+    return lambda event, seconds: consume_within(consume, message_of(event), seconds)
 
 
-__getattr__ = opened_when_asked_for(_open)
+__getattr__ = opened_with_application(_prepare)
 
 
 async def consume_within(

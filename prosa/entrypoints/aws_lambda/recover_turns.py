@@ -7,36 +7,23 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from prosa.entrypoints.aws_lambda.runtime import (
-    SECONDS_TO_GIVE_UP,
-    SPARE_SECONDS,
-    Container,
-    Handler,
-    InvocationContext,
-    opened_when_asked_for,
-    read_settings_behind_the_door,
-    seconds_to_use,
-)
+from prosa.entrypoints.aws_lambda.runtime import Work, opened_with_application
 
 if TYPE_CHECKING:
     from prosa.application.recover_turns import Recovered, RecoverTurns
+    from prosa.bootstrap import App
 
 logger = logging.getLogger(__name__)
 
 
-def _open() -> Handler:
-    from prosa.bootstrap import bootstrap
-
-    container = Container(bootstrap(read_settings_behind_the_door()))
-
-    def recover(_event: object, context: InvocationContext) -> dict[str, int]:
-        seconds = seconds_to_use(context, SPARE_SECONDS + SECONDS_TO_GIVE_UP)
-        return asdict(container.run(recover_within(container.opened.recover_turns, seconds)))
+def _prepare(app: "App") -> Work:
+    async def recover(_event: object, seconds: float) -> dict[str, int]:
+        return asdict(await recover_within(app.recover_turns, seconds))
 
     return recover
 
 
-__getattr__ = opened_when_asked_for(_open)
+__getattr__ = opened_with_application(_prepare)
 
 
 async def recover_within(recover_turns: "RecoverTurns", seconds: float) -> "Recovered":

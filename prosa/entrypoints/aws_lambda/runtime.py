@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from prosa.adapters.opentelemetry.telemetry import Telemetry
+    from prosa.bootstrap import App
     from prosa.settings import Settings
 
 SPARE_SECONDS = 2.0
@@ -43,6 +44,9 @@ class InvocationContext(Protocol):
 
 Handler = Callable[[Any, Any], object]
 """Takes an event, as its JSON was read, and an InvocationContext; returns what becomes JSON."""
+
+Work = Callable[[Any, float], Coroutine[Any, Any, object]]
+"""Does the work of an invocation, given its event and the seconds that it may take."""
 
 
 class Container(Generic[T]):
@@ -135,6 +139,28 @@ def opened_when_asked_for(open_handler: Callable[[], Handler]) -> Callable[[str]
         return opened()
 
     return find
+
+
+def opened_with_application(prepare: "Callable[[App], Work]") -> Callable[[str], Handler]:
+    """Give a module a `__getattr__` as above, for work with the whole application.
+
+    Nobody asks for it with a token. Of each invocation's time so much is kept that turns which run
+    when it is up can be stored as failed.
+    """
+
+    def open_handler() -> Handler:
+        from prosa.bootstrap import bootstrap  # noqa: PLC0415 - loaded while the collector rests
+
+        container = Container(bootstrap(read_settings_behind_the_door()))
+        work = prepare(container.opened)
+
+        def invoke(event: object, context: InvocationContext) -> object:
+            seconds = seconds_to_use(context, SPARE_SECONDS + SECONDS_TO_GIVE_UP)
+            return container.run(work(event, seconds))
+
+        return invoke
+
+    return opened_when_asked_for(open_handler)
 
 
 @contextmanager

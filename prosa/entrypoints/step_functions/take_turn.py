@@ -42,7 +42,8 @@ def _open_step(name: str) -> Handler:
     container = Container(bootstrap(settings, model=model))
 
     def take_step(event: "Event", _context: InvocationContext) -> None:
-        container.run(task(container.opened.turn_steps, event))
+        opened = container.opened
+        container.run(tasks.seen(task, opened.turn_steps, event, opened.telemetry))
 
     return take_step
 

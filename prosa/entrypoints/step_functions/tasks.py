@@ -1,7 +1,7 @@
 """The tasks of the state machine that takes turns, each from its event to a step."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prosa.application.ports.language_model import LanguageModel, ModelRequest, OnText
 from prosa.application.ports.turn_runner import AttemptId
@@ -10,8 +10,14 @@ from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.reply import Reply
 from prosa.entrypoints.step_functions.failures import kind_of, reporting
 
+if TYPE_CHECKING:  # an extra
+    from prosa.adapters.opentelemetry.telemetry import Telemetry
+
 Event = Mapping[str, Any]
-"""The state: `tenant_id`, `turn_id`, `attempt` (a number), and for `fail` the `error`'s name."""
+"""The state: `tenant_id`, `turn_id`, `attempt` (a number), and where there is one `traceparent`.
+
+For `fail` also the `error`'s name, and the state of the start as `input`.
+"""
 
 
 async def classify(steps: TurnSteps, event: Event) -> None:
@@ -35,6 +41,20 @@ async def fail(steps: TurnSteps, event: Event) -> None:
 
 
 Task = Callable[[TurnSteps, Event], Coroutine[Any, Any, None]]
+
+
+async def seen(task: Task, steps: TurnSteps, event: Event, telemetry: "Telemetry | None") -> None:
+    """Do a task in the trace that the door has told, where somebody wants to see it."""
+    if telemetry is None:
+        await task(steps, event)
+        return
+    from prosa.adapters.opentelemetry.turn_runner import (  # noqa: PLC0415 - an extra
+        doing_task,
+    )
+
+    traceparent = event.get("input", event).get("traceparent")
+    with doing_task(telemetry.tracing, task.__name__, _attempt_of(event), traceparent):
+        await task(steps, event)
 
 
 class UnaskedModel(LanguageModel):

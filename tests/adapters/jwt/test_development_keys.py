@@ -14,7 +14,7 @@ from prosa.domain.errors import ConfigurationError
 def test_a_token_is_good_by_the_key_set_beside_the_key(tmp_path: Path) -> None:
     keys = DevelopmentKeys(tmp_path / "new" / "folder")
     token = keys.sign({"sub": "ana"})
-    known = usable_keys(keys.key_set_file.read_bytes())
+    known = usable_keys(keys.key_set_file.read_bytes(), place="there")
     key = known[jwt.get_unverified_header(token)["kid"]]
     assert jwt.decode(token, key) == {"sub": "ana"}
 

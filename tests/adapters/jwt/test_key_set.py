@@ -187,10 +187,10 @@ def private_key() -> dict[str, object]:
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_document_without_a_key_that_can_be_used_is_none(document: Callable[[], bytes]) -> None:
     with pytest.raises(KeysUnavailable):
-        usable_keys(document())
+        usable_keys(document(), place="there")
 
 
 def test_what_cannot_be_used_is_passed_over() -> None:
     good = json.loads(key_set("a"))["keys"]
     document = json.dumps({"keys": [{"kty": "new"}, *good, {"kty": "oct", "k": "aa", "kid": "b"}]})
-    assert set(usable_keys(document.encode())) == {"a"}
+    assert set(usable_keys(document.encode(), place="there")) == {"a"}

@@ -10,6 +10,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram, Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
@@ -52,13 +53,17 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def metric_names(self) -> set[str]:
-        return {
-            metric.name
-            for request in self.metrics
-            for resource in request.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        }
+        return {metric.name for metric in self._each_metric()}
+
+    def histogram(self, name: str) -> Histogram:
+        """Give one as it was sent last."""
+        return [metric.histogram for metric in self._each_metric() if metric.name == name][-1]
+
+    def _each_metric(self) -> Iterator[Metric]:
+        for request in self.metrics:
+            for resource in request.resource_metrics:
+                for scope in resource.scope_metrics:
+                    yield from scope.metrics
 
 
 class _Handler(BaseHTTPRequestHandler):

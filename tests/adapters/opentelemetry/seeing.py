@@ -1,5 +1,6 @@
 """An app whose telemetry is kept in memory, and ways to look at it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -107,6 +108,13 @@ async def seen_app(
             httpx.AsyncClient(transport=transport, base_url="http://prosa") as client,
         ):
             yield SeenApp(app=app, client=client)
+
+
+async def ended(seen: Seen, name: str) -> None:
+    """Wait for a span that ends in a task of its own."""
+    async with asyncio.timeout(60):
+        while not seen.named(name):  # noqa: ASYNC110 - nothing tells of the end of a span
+            await asyncio.sleep(0.01)
 
 
 def points_of(reader: InMemoryMetricReader) -> dict[str, list[Point]]:

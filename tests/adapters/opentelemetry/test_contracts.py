@@ -8,14 +8,22 @@ import pytest
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import set_span_in_context
 
+from prosa.adapters.in_memory.attempt_store import InMemoryAttemptStore
+from prosa.adapters.in_memory.conversation_reader import InMemoryConversationReader
+from prosa.adapters.in_memory.delivery_ledger import InMemoryDeliveryLedger
 from prosa.adapters.in_memory.event_bus import RecordingEventBus
 from prosa.adapters.in_memory.guardrail import ScriptedGuardrail
 from prosa.adapters.in_memory.language_model import ScriptedLanguageModel
 from prosa.adapters.in_memory.outbox import InMemoryOutbox
 from prosa.adapters.in_memory.reply_outlet import RecordingReplyOutlet
 from prosa.adapters.in_memory.storage import InMemoryStorage
+from prosa.adapters.in_memory.turn_runner import InMemoryTurnRunner
 from prosa.adapters.in_memory.unit_of_work import InMemoryUnitOfWork
+from prosa.adapters.opentelemetry.attempt_store import TracedAttemptStore
 from prosa.adapters.opentelemetry.content import as_it_is
+from prosa.adapters.opentelemetry.conversation_reader import TracedConversationReader
+from prosa.adapters.opentelemetry.database_spans import DatabaseSpans
+from prosa.adapters.opentelemetry.delivery_ledger import TracedDeliveryLedger
 from prosa.adapters.opentelemetry.event_bus import TracedEventBus
 from prosa.adapters.opentelemetry.guardrail import TracedGuardrail
 from prosa.adapters.opentelemetry.language_model import (
@@ -25,22 +33,32 @@ from prosa.adapters.opentelemetry.language_model import (
 )
 from prosa.adapters.opentelemetry.outbox import MeasuredOutbox
 from prosa.adapters.opentelemetry.reply_outlet import TracedReplyOutlet
+from prosa.adapters.opentelemetry.turn_runner import TracedTurnRunner
 from prosa.adapters.opentelemetry.unit_of_work import TracedUnitsOfWork
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
+from prosa.application.ports.attempt_store import AttemptStore
+from prosa.application.ports.conversation_reader import ConversationReader
+from prosa.application.ports.delivery_ledger import DeliveryLedger
 from prosa.application.ports.event_bus import EventBus, EventBusError, PublishedEvent
 from prosa.application.ports.guardrail import Guardrail
 from prosa.application.ports.language_model import LanguageModel, ModelRequest
 from prosa.application.ports.outbox import Outbox
 from prosa.application.ports.reply_outlet import ReplyOutlet, ReplyOutletError
+from prosa.application.ports.turn_runner import AttemptId, TurnNotStarted, TurnRunner
 from prosa.application.ports.unit_of_work import UnitOfWorkFactory
+from prosa.testing.attempt_store_contract import AttemptStoreContract
+from prosa.testing.conversation_reader_contract import ConversationReaderContract
+from prosa.testing.delivery_ledger_contract import DeliveryLedgerContract
 from prosa.testing.event_bus_contract import EventBusContract
 from prosa.testing.guardrail_contract import GuardrailContract
 from prosa.testing.language_model_contract import LanguageModelContract
 from prosa.testing.outbox_contract import OutboxContract
 from prosa.testing.reply_outlet_contract import ReplyOutletContract
+from prosa.testing.turn_runner_contract import TurnRunnerContract
 from prosa.testing.unit_of_work_contract import UnitOfWorkContract
 from tests.adapters.opentelemetry.seeing import Seen
+from tests.application.service import Service
 
 
 @pytest.fixture(autouse=True)
@@ -81,10 +99,12 @@ class TestUnitOfWork(UnitOfWorkContract):
     @pytest.fixture
     def units_of_work(self, seen: Seen, sqlite: Database) -> UnitOfWorkFactory:
         make = partial(SqlUnitOfWork, sqlite)
-        return TracedUnitsOfWork(make, seen.telemetry.tracing, "sqlite")
+        return TracedUnitsOfWork(make, DatabaseSpans(seen.telemetry.tracing, "sqlite"))
 
 
-class TestOutbox(OutboxContract):
+class InMemoryContract:
+    """Has its storage in memory."""
+
     @pytest.fixture
     def storage(self) -> InMemoryStorage:
         return InMemoryStorage()
@@ -93,6 +113,48 @@ class TestOutbox(OutboxContract):
     def units_of_work(self, storage: InMemoryStorage) -> UnitOfWorkFactory:
         return partial(InMemoryUnitOfWork, storage)
 
+    @pytest.fixture
+    def spans(self, seen: Seen) -> DatabaseSpans:
+        return DatabaseSpans(seen.telemetry.tracing, "memory")
+
+
+class TestConversationReader(InMemoryContract, ConversationReaderContract):
+    @pytest.fixture
+    def reader(self, storage: InMemoryStorage, spans: DatabaseSpans) -> ConversationReader:
+        return TracedConversationReader(InMemoryConversationReader(storage), spans)
+
+
+class TestAttemptStore(InMemoryContract, AttemptStoreContract):
+    @pytest.fixture
+    def attempts(self, storage: InMemoryStorage, spans: DatabaseSpans) -> AttemptStore:
+        return TracedAttemptStore(InMemoryAttemptStore(storage), spans)
+
+
+class TestDeliveryLedger(InMemoryContract, DeliveryLedgerContract):
+    @pytest.fixture
+    def ledger(self, spans: DatabaseSpans) -> DeliveryLedger:
+        return TracedDeliveryLedger(InMemoryDeliveryLedger(), spans)
+
+
+class TestTurnRunner(TurnRunnerContract):
+    @pytest.fixture
+    async def runner(self, seen: Seen) -> TurnRunner:
+        self._runner = InMemoryTurnRunner(Service().steps)
+        return TracedTurnRunner(self._runner, seen.telemetry.tracing)
+
+    @pytest.fixture
+    def broken(self, seen: Seen) -> TurnRunner:
+        runner = InMemoryTurnRunner(Service().steps, [TurnNotStarted("away")])
+        return TracedTurnRunner(runner, seen.telemetry.tracing)
+
+    async def started(self, runner: TurnRunner) -> list[AttemptId]:
+        assert isinstance(runner, TracedTurnRunner)
+        for task in self._runner.started.values():
+            task.cancel()
+        return list(self._runner.started)
+
+
+class TestOutbox(InMemoryContract, OutboxContract):
     @pytest.fixture
     def outbox(self, seen: Seen, storage: InMemoryStorage) -> Outbox:
         return MeasuredOutbox(InMemoryOutbox(storage), seen.telemetry.metrics)

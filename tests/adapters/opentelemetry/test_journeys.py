@@ -19,6 +19,7 @@ from tests.adapters.opentelemetry.seeing import (
     Seen,
     attributes_of,
     context_of,
+    ended,
     seen_app,
     trace_ids,
 )
@@ -219,6 +220,27 @@ async def test_a_repeated_request_says_that_it_is_a_replay(settings: Settings, s
     assert seen.named("load conversation")
 
 
+async def test_reads_are_seen_down_to_the_database(settings: Settings, seen: Seen) -> None:
+    async with seen_app(settings, seen) as served:
+        turn = (await served.say()).json()
+        conversation = f"/v1/conversations/{turn['conversation_id']}"
+        for path in ("/v1/conversations", conversation, f"{conversation}/messages"):
+            assert (await served.client.get(path)).status_code == 200
+        assert (await served.client.get(f"/v1/turns/{turn['id']}")).status_code == 200
+    reads = [path for path in seen.tree() if path.startswith("GET")]
+    assert reads == [
+        "GET /v1/conversations",
+        "GET /v1/conversations > list conversations",
+        "GET /v1/conversations/{conversation_id}",
+        "GET /v1/conversations/{conversation_id} > read conversation",
+        "GET /v1/conversations/{conversation_id}/messages",
+        "GET /v1/conversations/{conversation_id}/messages > list messages",
+        "GET /v1/turns/{turn_id}",
+        "GET /v1/turns/{turn_id} > read turn",
+    ]
+    assert attributes_of(seen.one("read turn")) == {"db.system.name": "sqlite"}
+
+
 async def test_a_trace_that_the_client_keeps_goes_on_here(settings: Settings, seen: Seen) -> None:
     async with seen_app(settings, seen) as served:
         answer = await served.say(traceparent=KEPT)
@@ -278,13 +300,6 @@ async def test_a_client_that_goes_away_leaves_a_whole_trace_behind(
         await ended(seen, "run")
     assert attributes_of(seen.one("run"))["prosa.turn.outcome"] == "completed"
     assert attributes_of(seen.one(REQUEST))["error.type"] == "CancelledError"
-
-
-async def ended(seen: Seen, name: str) -> None:
-    """Wait for a span that ends in a task of its own."""
-    async with asyncio.timeout(10):
-        while not seen.named(name):  # noqa: ASYNC110 - nothing tells of the end of a span
-            await asyncio.sleep(0.01)
 
 
 def _later() -> datetime:

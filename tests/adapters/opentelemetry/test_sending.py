@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from prosa.bootstrap import bootstrap
 from prosa.domain.errors import ConfigurationError
@@ -99,6 +100,27 @@ async def test_a_sampler_of_the_environment_takes_the_place_of_the_budget(
     assert sending.metrics
 
 
+@pytest.mark.parametrize(("asked", "kind"), [(None, "CUMULATIVE"), ("delta", "DELTA")])
+async def test_distributions_are_sent_as_the_variables_ask(
+    settings: Settings,
+    sending: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str | None,
+    kind: str,
+) -> None:
+    if asked:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", asked)
+    await take_a_turn(settings)
+    sent = sending.histogram("http.server.request.duration")
+    assert AggregationTemporality.Name(sent.aggregation_temporality).endswith(kind)
+    (point,) = sent.data_points
+    assert point.count == 1
+    assert point.sum > 0
+    told = {each.key: each.value for each in point.attributes}
+    assert told["http.route"].string_value == "/v1/messages"
+    assert told["http.response.status_code"].int_value == 200
+
+
 async def test_a_collector_that_hangs_delays_no_turn_and_the_end_by_two_seconds(
     settings: Settings, sending: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +153,9 @@ async def test_a_collector_that_is_not_there_fails_no_turn(
     [
         ("OTEL_TRACES_EXPORTER=zipkin", "OTEL_TRACES_EXPORTER is 'zipkin'"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "Prosa speaks http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT=nonsense", "write OTEL_EXPORTER_OTLP_ENDPOINT as in http://"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=localhost:4318", "OpenTelemetry's metrics is no"),
+        ("OTEL_TRACES_SAMPLER=foo", "OTEL_TRACES_SAMPLER is 'foo'; allowed are always_on, "),
     ],
 )
 async def test_what_prosa_cannot_do_stops_the_start(

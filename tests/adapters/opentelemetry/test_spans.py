@@ -5,7 +5,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from opentelemetry.trace import StatusCode, get_current_span
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    StatusCode,
+    get_current_span,
+    use_span,
+)
 
 import prosa.adapters.opentelemetry
 from prosa.adapters.opentelemetry.sampling import TraceBudget
@@ -97,6 +103,27 @@ def test_within_a_trace_that_is_not_kept_none_begins_though_there_were_time_for_
             with tracing.begin("within"), tracing.step("deeper"):
                 assert (traceparent_of(span) is None) is (name == "second")
     assert seen.tree() == ["first", "first > within", "first > within > deeper"]
+
+
+def test_what_names_a_kept_trace_is_kept_wherever_it_is_begun() -> None:
+    seen, tracing = tracing_within(TraceBudget(rate=0, at_once=0))
+    with tracing.begin("unkept"):
+        with tracing.begin("asked", parent=context_of(f"{REMOTE}-01")), tracing.step("step"):
+            assert is_kept()
+        with tracing.begin("within"), tracing.step("step"):
+            assert not is_kept()
+    assert seen.tree() == ["asked", "asked > step"]
+
+
+def test_a_host_programs_own_trace_goes_on_or_stays_unkept() -> None:
+    seen, tracing = tracing_within(TraceBudget(rate=0, at_once=0))
+    tracer = seen.traces.get_tracer("host")
+    with tracer.start_as_current_span("host"), tracing.begin("run"), tracing.step("step"):
+        pass
+    unkept = NonRecordingSpan(SpanContext(trace_id=7, span_id=7, is_remote=False))
+    with use_span(unkept), tracing.begin("run"), tracing.step("step"):
+        pass
+    assert seen.tree() == ["host", "host > run", "host > run > step"]
 
 
 @pytest.mark.parametrize(("flags", "kept"), [("01", True), ("00", False), ("03", True)])

@@ -10,7 +10,7 @@ from prosa.adapters.resilience import error_table
 from prosa.adapters.resilience.circuit_breaker import BreakerState
 from prosa.adapters.resilience.error_table import Outcome, treatment_of
 from prosa.adapters.resilience.language_model import (
-    LONGEST_WAIT_SECONDS,
+    LONGEST_JITTER_SECONDS,
     CircuitBrokenLanguageModel,
 )
 from prosa.application.ports import language_model as port
@@ -115,7 +115,7 @@ async def test_a_retry_waits_for_a_random_while() -> None:
         await chain(model).model.generate(asked())
         first, second = model.asked_at
         waits.add(second - first)
-    assert all(0 <= wait <= LONGEST_WAIT_SECONDS for wait in waits)
+    assert all(0 <= wait <= LONGEST_JITTER_SECONDS for wait in waits)
     assert len(waits) > 1
 
 

@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from prosa.adapters.sql import expired_turns
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import compiled
 
 VALUES = {"now": "'2026-03-02T12:00:00+00:00'", "limit": "100"}
 
@@ -18,7 +17,7 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 async def test_crashed_turns_are_found_by_the_index_of_running_turns(database: Database) -> None:
-    statement = compiled(expired_turns._FIND, database.dialect)
+    statement = compiled(database.dialect, "expired_turns.find")
     explain = "explain" if database.dialect.is_postgres else "explain query plan"
     sql = statement.sql
     for name in statement.names:

@@ -29,6 +29,7 @@ TENANT = TenantId("default")
     ("url", "said"),
     [
         ("nonsense", "cannot be read"),
+        ("postgresql+asyncpg://u:secret@h:port/d", "cannot be read"),
         ("mysql://u:secret@h/d", "no database adapter for 'mysql'"),
         ("postgresql://u:secret@h/d", "no database adapter for 'postgresql'"),
     ],

@@ -10,13 +10,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import Revision
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from prosa.adapters.sql import migrations
-from prosa.adapters.sql.database import Database, needed_by
+from prosa.adapters.sql.database import SCHEMA_REVISION, Database, needed_by
 from prosa.adapters.sql.migrations import migrate
-from prosa.adapters.sql.tables import SCHEMA_REVISION, metadata
+from prosa.adapters.sql.tables import metadata
 from prosa.bootstrap.storage import Migration
 from prosa.bootstrap.storage import migrate as migrate_by_settings
 from prosa.domain.errors import ConfigurationError
@@ -100,6 +101,12 @@ def test_what_takes_something_away_says_what_it_needs_and_all_behind_it_go_on_sa
         known, needed = script.revision, needed_by(script.revision)
 
 
+def test_alembic_takes_the_names_of_migrations_that_take_something_away() -> None:
+    """It refuses some characters, of which one is a dash."""
+    revision = Revision(f"9999_{SCHEMA_REVISION}", SCHEMA_REVISION)
+    assert needed_by(str(revision.revision)) == SCHEMA_REVISION
+
+
 async def set_revision(database: Database, revision: str) -> None:
     """Have a database be at a revision, whatever its tables are."""
     statement = f"update alembic_version set version_num = '{revision}' returning 1"  # noqa: S608 - the test's own
@@ -107,7 +114,7 @@ async def set_revision(database: Database, revision: str) -> None:
         await connection.fetch(statement, ())
 
 
-@pytest.mark.parametrize("newer", ["9999", f"9999-{SCHEMA_REVISION}"])
+@pytest.mark.parametrize("newer", ["9999", f"9999_{SCHEMA_REVISION}"])
 async def test_this_version_works_on_with_what_a_newer_one_has_added(
     sqlite: Database, sqlite_url: str, newer: str
 ) -> None:
@@ -122,10 +129,10 @@ async def test_this_version_works_on_with_what_a_newer_one_has_added(
 async def test_this_version_refuses_what_a_newer_one_has_taken_something_from(
     sqlite: Database, sqlite_url: str
 ) -> None:
-    await set_revision(sqlite, "9999-9998")
-    with pytest.raises(ConfigurationError, match=r"has revision 9999-9998.* use a newer one"):
+    await set_revision(sqlite, "9999_9998")
+    with pytest.raises(ConfigurationError, match=r"has revision 9999_9998.* use a newer one"):
         await sqlite.check()
-    with pytest.raises(ConfigurationError, match=r"has revision 9999-9998.* use a newer one"):
+    with pytest.raises(ConfigurationError, match=r"has revision 9999_9998.* use a newer one"):
         await migrate_by_settings(Settings(database_url=sqlite_url))
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from prosa.adapters.in_memory.event_bus import RecordingEventBus
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.connection import SqlConnection
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import compiled
-from prosa.adapters.sql.outbox import _TAKE, SqlOutbox
+from prosa.adapters.sql.dialect import POSTGRES
+from prosa.adapters.sql.outbox import SqlOutbox
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 from prosa.application.ports.unit_of_work import VersionConflict
 from prosa.application.relay_outbox import Relayed, RelayOutbox
@@ -178,7 +179,7 @@ async def fill(
 
 
 async def plan_of_taking(connection: SqlConnection, *, limit: int) -> dict[str, Any]:
-    statement = compiled(_TAKE, Database("postgresql+asyncpg://h/d").dialect)
+    statement = compiled(POSTGRES, "outbox.take")
     now = datetime.now(UTC) + timedelta(hours=1)
     values = statement.values(limit=limit, now=now, until=now + LOAN)
     explain = "explain (analyze, format json) "
@@ -193,7 +194,7 @@ def scans_in(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 async def test_on_sqlite_taking_goes_by_indexes(sqlite: CountedDatabase) -> None:
-    statement = compiled(_TAKE, sqlite.dialect)
+    statement = compiled(sqlite.dialect, "outbox.take")
     values = statement.values(limit=10, now="2026", until="2026")
     async with sqlite.lending() as connection:
         rows = await connection.fetch(f"explain query plan {statement.sql}", values)

@@ -3,14 +3,11 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from sqlalchemy import Select
 
-from prosa.adapters.sql import loading
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import compiled
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
 from prosa.domain.conversation import Conversation
@@ -136,11 +133,11 @@ async def take_turn(
         await work.commit()
 
 
-@pytest.mark.parametrize("load", [loading._BY_ID, loading._BY_TURN])
+@pytest.mark.parametrize("load", ["loading.by_id", "loading.by_turn"])
 async def test_a_load_planned_on_empty_tables_reads_no_more_than_it_has_to(
-    postgres: Database, load: Select[Any]
+    postgres: Database, load: str
 ) -> None:
-    statement = compiled(load, postgres.dialect)
+    statement = compiled(postgres.dialect, load)
     async with postgres.lending() as connection:
         for table in ("conversations", "turns", "messages"):
             await connection.fetch(

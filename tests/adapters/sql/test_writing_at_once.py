@@ -5,8 +5,8 @@ from itertools import repeat
 
 import pytest
 
-from prosa.adapters.sql.connection import SQLITE_BUSY_SECONDS, SQLITE_QUEUE_SECONDS
 from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.sqlite_connection import SQLITE_BUSY_SECONDS, SQLITE_QUEUE_SECONDS
 from prosa.application.ports.unit_of_work import StorageUnavailable
 
 WRITERS = 16

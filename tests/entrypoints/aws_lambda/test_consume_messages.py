@@ -50,8 +50,8 @@ def test_of_a_batch_only_what_was_refused_is_named_and_the_log_says_why(tmp_path
         batch = queue_event(pushed("a", key="a"), '{"text": "oi"}', pushed("b", key="b"))
         assert function.invoke(batch) == failed(1)
         assert statuses(tmp_path) == ["completed", "completed"]
-        assert "message message-1, received 1 times, is refused" in function.log
-        assert "data missing" in function.log
+        assert "message message-1, received 1 time, is refused" in function.log
+        assert "data is required" in function.log
 
 
 def test_a_group_stops_at_a_failure_that_may_pass(tmp_path: Path) -> None:

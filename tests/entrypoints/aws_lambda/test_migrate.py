@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prosa.adapters.sql.tables import SCHEMA_REVISION
+from prosa.adapters.sql.database import SCHEMA_REVISION
 from tests.lambda_runtime import lambda_function
 
 

@@ -79,9 +79,9 @@ def test_the_sweep_sees_to_what_crashed_functions_have_left_behind(tmp_path: Pat
     messages = CustomerMessage(text="Oi?"), CustomerMessage(text="Olá?", caller_waits=False)
     asyncio.run(leave_behind(tmp_path, *messages))
     with lambda_function(RECOVER, {"PROSA_MODELS": "scripted"}, tmp_path) as recover:
-        assert recover.invoke(EVENT) == {"run_again": 1, "failed": 1}
+        assert recover.invoke(EVENT) == {"run_again": 1, "failed": 1, "failed_again": 0}
         assert statuses(tmp_path) == [("failed", 1), ("completed", 2)]
-        assert recover.invoke(EVENT) == {"run_again": 0, "failed": 0}
+        assert recover.invoke(EVENT) == {"run_again": 0, "failed": 0, "failed_again": 0}
         assert recover.starts == 1
 
 
@@ -91,40 +91,49 @@ def test_the_sweep_fails_the_turns_that_run_when_its_time_is_up(
     asyncio.run(leave_behind(tmp_path, CustomerMessage(text="Olá?", caller_waits=False)))
     variables = {"PROSA_MODELS": "openai:silent", "PROSA_OPENAI_BASE_URL": silent}
     with lambda_function(RECOVER, variables, tmp_path, timeout_seconds=5.5) as recover:
-        assert recover.invoke(EVENT) == {"run_again": 0, "failed": 0}
+        assert recover.invoke(EVENT) == {"run_again": 1, "failed": 0, "failed_again": 1}
         assert statuses(tmp_path) == [("failed", 2)]
 
 
-@pytest.mark.parametrize(
-    ("module", "not_needed"),
-    [
-        (
-            RELAY,
-            f"{NOT_NEEDED} tenacity",
-        ),
-        (RECOVER, NOT_NEEDED),
-    ],
-)
-def test_a_function_loads_nothing_that_it_does_not_need(
-    module: str, not_needed: str, sqlite_url: str, tmp_path: Path
-) -> None:
+def loaded_of(names: str, module: str, folder: Path, database_url: str) -> str:
+    """Open a handler in a process of its own, and name those of the packages that it loaded."""
     code = (
         f"import sys, {module}; {module}.handler; "
-        f"print(*sorted(set({not_needed.split()}) & sys.modules.keys()))"
+        f"print(*sorted(set({names.split()}) & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path,
+        cwd=folder,
         env={
             "PYTHONPATH": str(ROOT),
-            "PROSA_DATABASE_URL": sqlite_url,
+            "PROSA_DATABASE_URL": database_url,
             "PROSA_MODELS": "scripted",
         },
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == ""
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("module", "not_needed"),
+    [
+        (RELAY, f"{NOT_NEEDED} tenacity prosa.bootstrap.app prosa.application.take_turn"),
+        (RECOVER, NOT_NEEDED),
+    ],
+)
+def test_a_function_loads_nothing_that_it_does_not_need(
+    module: str, not_needed: str, sqlite_url: str, tmp_path: Path
+) -> None:
+    assert loaded_of(not_needed, module, tmp_path, sqlite_url) == ""
+
+
+@pytest.mark.parametrize("module", [RELAY, RECOVER])
+def test_on_postgres_a_function_loads_no_sqlalchemy(
+    module: str, postgres_url: str, tmp_path: Path
+) -> None:
+    assert loaded_of("sqlalchemy asyncpg", module, tmp_path, postgres_url) == "asyncpg"
 
 
 def test_an_import_alone_opens_nothing(tmp_path: Path) -> None:
