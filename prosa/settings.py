@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeGuard
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dotenv.parser import parse_stream
 from pydantic import (
     BeforeValidator,
     DirectoryPath,
@@ -40,10 +42,12 @@ from pydantic_settings import (
 from prosa.domain.errors import ConfigurationError
 
 PREFIX = "PROSA_"
+ENV_FILE = ".env"
 SQLITE = "sqlite+aiosqlite"
 POSTGRES = "postgresql+asyncpg"
 POSTGRES_OPTIONS = ("host", "port", "ssl", "passfile", "target_session_attrs")
 """What may stand behind the question mark of an address of Postgres."""
+LAST_PORT = 65_535
 ADAPTERS = ("bedrock", "local", "openai", "scripted")
 """The language models that `PROSA_MODELS` may name."""
 EVENT_BUSES = ("log", "eventbridge")
@@ -66,12 +70,35 @@ _REFERENCES = ("secretsmanager:", "ssm:", "rds:")
 
 _ALLOWED = {
     "bool_parsing": "allowed are true and false",
+    "bool_type": "allowed are true and false",
     "float_parsing": "it should be a number",
+    "float_type": "it should be a number",
+    "frozen_set_type": "it should be a text, comma separated",
+    "int_from_float": "it should be a whole number",
     "int_parsing": "it should be a whole number",
+    "int_type": "it should be a whole number",
     "path_not_directory": "there is no such folder",
     "path_not_file": "there is no such file",
+    "path_type": "it should be a path",
+    "string_too_short": "it should not be empty",
+    "string_type": "it should be a text",
+    "too_short": "it should name one at least",
+    "tuple_type": "it should be a text, comma separated",
 }
 """What to say where pydantic's own words are no sentence for a person."""
+
+_POSTGRES_ADDRESS = re.compile(
+    r"postgresql\+asyncpg://"
+    r"(?:[^/?#@]*@)?"  # user and password
+    r"(?P<server>(?:\[[^]/?#@]*\]|[^[:/?#@]*)(?::(?P<port>\d{1,5}))?)"
+    r"(?:/(?P<database>[^?@]*))?"
+    r"(?:\?(?P<options>[^@]*))?"
+)
+
+_STRAY_AT = (
+    "has an @ where none belongs: / ? # and @ of a password have to be percent-encoded "
+    "(%2F %3F %23 %40)"
+)
 
 _KUBERNETES = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))\w*")
 """What Kubernetes sets, behind our prefix, beside any service whose name begins with `prosa`."""
@@ -158,21 +185,50 @@ def _database_url(value: object) -> object:
     if scheme == SQLITE and not re.fullmatch(r"/(?!file:|:memory:)[^?]+", place):
         raise ValueError(f"names no file; write {SQLITE}:///FILE")
     if scheme == POSTGRES:
-        _require_known_options(place.partition("?")[2])
+        _require_known_options(_postgres_address(str(value))["options"] or "")
     return value
 
 
+def _postgres_address(address: str) -> re.Match[str]:
+    """Take an address of Postgres apart. Raises ValueError, which repeats nothing of it."""
+    if _has_stray_at(address):
+        raise ValueError(f"{_STRAY_AT}, or it goes in PROSA_DATABASE_PASSWORD")
+    found = _POSTGRES_ADDRESS.fullmatch(address)
+    if found is None or int(found["port"] or 0) > LAST_PORT:
+        raise ValueError(
+            f"names no server; write HOST or HOST:PORT, where the port is a number up to "
+            f"{LAST_PORT}, as in {POSTGRES}://USER:PASSWORD@HOST:5432/NAME"
+        )
+    return found
+
+
 def _require_known_options(query: str) -> None:
-    for option, _ in parse_qsl(query, keep_blank_values=True):
+    for option, value in parse_qsl(query, keep_blank_values=True):
         if option == "sslmode":
             raise ValueError("has sslmode; its driver calls that ssl, as in ?ssl=require")
+        if option == "port" and not re.fullmatch("[0-9,]+", value):
+            raise ValueError("has an option port that is no number, as in ?port=5432")
         if option not in POSTGRES_OPTIONS:  # not named: it may be a part of a password
             raise ValueError(f"has an unknown option: {_one_of(POSTGRES_OPTIONS)}")
+
+
+def _time_zone(value: object) -> object:
+    try:
+        return value if isinstance(value, ZoneInfo) else ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"is {value!r}; write a time zone as in America/Sao_Paulo") from None
+
+
+def _has_stray_at(address: str) -> bool:
+    """Whether a part of a password would be taken for a host or a path, and shown as one."""
+    return "@" in re.sub("^[^/?#@]*@", "", address.partition("://")[2])
 
 
 def _http_url(value: object) -> object:
     if isinstance(value, str) and not re.match(r"https?://[^/\s]", value):
         raise ValueError("is no address of a server; write it as in http://127.0.0.1:11434/v1")
+    if _has_stray_at(str(value)):
+        raise ValueError(_STRAY_AT)
     return value
 
 
@@ -224,7 +280,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
+        env_file=ENV_FILE,
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         enable_decoding=False,  # lists are comma separated here, not JSON
@@ -297,6 +353,11 @@ class Settings(BaseSettings):
     locale: Literal["pt-BR", "en"] = "pt-BR"
     """The language of the platform's own sentences; the model answers in the customer's."""
 
+    time_zone: Annotated[ZoneInfo, BeforeValidator(_time_zone)] = Field(
+        default_factory=lambda: ZoneInfo("America/Sao_Paulo")
+    )
+    """Where customers live: which day is today there, the model is told."""
+
     deadline_seconds: float = Field(default=25.0, gt=0, le=900, allow_inf_nan=False)
     """By when a turn has its answer."""
 
@@ -363,9 +424,9 @@ class Settings(BaseSettings):
         del settings_cls, file_secret_settings
         if isinstance(init_settings, InitSettingsSource):
             _refuse_unknown_keywords(init_settings.init_kwargs)
-        for source in (env_settings, dotenv_settings):
+        for source, place in ((env_settings, "the environment"), (dotenv_settings, ENV_FILE)):
             if isinstance(source, (EnvSettingsSource, DotEnvSettingsSource)):
-                _refuse_unknown_variables(source.env_vars)
+                _refuse_unknown_variables(source.env_vars, place)
         return init_settings, env_settings, dotenv_settings
 
     @classmethod
@@ -420,9 +481,9 @@ class Settings(BaseSettings):
         """Where the database is, for people: without its user and password."""
         if self.uses_sqlite:
             return f"the SQLite file {self.sqlite_file}"
-        url = urlsplit(self.database_url)
-        host = dict(parse_qsl(url.query)).get("host", url.netloc.rpartition("@")[2])
-        return f"Postgres at {host or 'localhost'}, database {url.path.removeprefix('/')}"
+        found = _postgres_address(self.database_url)
+        server = dict(parse_qsl(found["options"] or "")).get("host", found["server"])
+        return f"Postgres at {server or 'localhost'}, database {found['database'] or ''}"
 
 
 def is_reference(value: object) -> TypeGuard[str]:
@@ -433,9 +494,26 @@ def is_reference(value: object) -> TypeGuard[str]:
 @contextmanager
 def _reading_file() -> Iterator[None]:
     try:
+        _refuse_broken_lines(Path(ENV_FILE))
         yield
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError("cannot read .env: it should be a text in UTF-8") from error
+
+
+def _refuse_broken_lines(file: Path) -> None:
+    """Refuse what would be skipped: nobody wants other settings than those written."""
+    if not file.is_file():
+        return
+    with file.open(encoding="utf-8") as text:
+        for line in parse_stream(text):
+            if line.error or (line.key is not None and line.value is None):
+                written = line.original.string
+                blank_lines = written.partition(written.strip())[0].count("\n")
+                # Not quoted: it may hold a secret.
+                raise ConfigurationError(
+                    f"{file}, line {line.original.line + blank_lines}, is no NAME=VALUE: "
+                    "is a quotation mark or the equals sign missing?"
+                )
 
 
 def _require_use_of_password(settings: Settings) -> None:
@@ -488,7 +566,7 @@ def _refuse_unknown_keywords(keywords: Mapping[str, object]) -> None:
             raise ConfigurationError(f"Settings has no {name!r}{_meant(name, fields)}")
 
 
-def _refuse_unknown_variables(variables: Mapping[str, str | None]) -> None:
+def _refuse_unknown_variables(variables: Mapping[str, str | None], place: str) -> None:
     fields = [name.upper() for name in Settings.model_fields]
     known = {variable(name) for name in Settings.model_fields}
     for written, value in variables.items():
@@ -499,7 +577,10 @@ def _refuse_unknown_variables(variables: Mapping[str, str | None]) -> None:
         if not _is_from_kubernetes(bare, value or ""):
             meant = _closest(bare, fields)
             guess = f" (did you mean {variable(meant.lower())}?)" if meant else ""
-            raise ConfigurationError(f"There is no setting {name}{guess}")
+            raise ConfigurationError(
+                f"There is no setting {name}{guess}: it is in {place}, "
+                "and docs/settings.md has all that there are"
+            )
 
 
 def _is_from_kubernetes(name: str, value: str) -> bool:
@@ -513,8 +594,14 @@ def _sentence(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return f"{name} {error['ctx']['error']}"
     wrong = "has a wrong value" if setting in _SECRET else f"is {str(error['input'])!r}"
-    allowed = _ALLOWED.get(error["type"], error["msg"].replace("Input should", "it should"))
-    return f"{name} {wrong}: {allowed}"
+    return f"{name} {wrong}: {allowed(error)}"
+
+
+def allowed(error: ErrorDetails) -> str:
+    """Say what may stand where pydantic found something else."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return _ALLOWED.get(error["type"], error["msg"].replace("Input should", "it should"))
 
 
 def _one_of(names: Iterable[str]) -> str:

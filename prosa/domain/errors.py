@@ -4,6 +4,7 @@ ProsaError
 ├─ RuleViolation
 │   ├─ ConversationClosed
 │   ├─ ConversationBusy
+│   ├─ InvalidField
 │   ├─ MessageTooLong
 │   └─ TurnWithoutReply
 ├─ NotFound
@@ -83,6 +84,15 @@ class ConversationBusy(RuleViolation):
         self.conversation_id = conversation_id
         self.retry_after = retry_after
         """Seconds after which to ask again."""
+
+
+class InvalidField(RuleViolation):
+    """A field holds what it may not hold. The message repeats nothing of it."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field} {rule}")
+        self.field = field
+        """Its name; of metadata also `each key of metadata` or `each value of metadata`."""
 
 
 class MessageTooLong(RuleViolation):

@@ -8,15 +8,13 @@ be, and pieces that are out stay as they are even where what was to follow is re
 """
 
 import re
-from itertools import islice
 
 LONG_PIECE_CHARACTERS = 100
 """A piece that is longer is cut at its next blank, where no sentence ended sooner."""
 
 _STOP = r"[.!?…]+[\"'”’)\]*]*"
-_NO_NUMBER = r"[^\d)\s]"
-_SENTENCE_END = re.compile(rf"{_STOP}\s+(?=\S)|(?:\A|{_NO_NUMBER})\s*\n\s*(?=\S)")
-_BLANK = re.compile(rf"(?:\A|{_NO_NUMBER})\s+(?=\S)")
+_SENTENCE_END = re.compile(rf"{_STOP}\s+(?=\S)|\n+\s*(?=\S)")
+_BLANK = re.compile(r"\s+(?=\S)")
 _ENDED = re.compile(rf"(?:{_STOP}|\n)\s*\Z")
 
 
@@ -65,8 +63,16 @@ def _first_cut(text: str) -> int:
     A cut is taken only once the character behind the white space is known: until then the white
     space, and with it the piece, may still grow.
     """
-    sentence = _SENTENCE_END.search(text)
-    blanks = _BLANK.finditer(text) if len(text) > LONG_PIECE_CHARACTERS else ()
-    cuts = [sentence.end()] if sentence else []
-    cuts += islice((blank.end() for blank in blanks if blank.end() > LONG_PIECE_CHARACTERS), 1)
-    return min(cuts, default=0)
+    found = (_SENTENCE_END.finditer(text), _BLANK.finditer(text, LONG_PIECE_CHARACTERS))
+    firsts = (next(filter(_may_end, ends), None) for ends in found)
+    return min((end.end() for end in firsts if end), default=0)
+
+
+def _may_end(end: re.Match[str]) -> bool:
+    """Whether a stop is there, or what stands before the white space is no number."""
+    text, place = end.string, end.start()
+    if not text[place].isspace():
+        return True
+    while place and text[place - 1].isspace():
+        place -= 1
+    return place == 0 or not (text[place - 1].isdecimal() or text[place - 1] == ")")

@@ -8,6 +8,7 @@ from prosa.application.accept_turn import CustomerMessage
 from prosa.domain.identifiers import ConversationId, TenantId
 from prosa.entrypoints.customer_fields import (
     CONVERSATION_ID,
+    KEY,
     CustomerId,
     CustomerText,
     Metadata,
@@ -41,7 +42,7 @@ class MessageReceived(BaseModel):
     specversion: Literal["1.0"]
     type: Literal["conversation.message.received.v1"]
     id: str = Field(
-        pattern=r"^[\x20-\x7e]{1,255}$",
+        pattern=KEY,
         description="The channel's own id of the message: printable ASCII.",
     )
     source: Name = Field(description="The channel, as you call it: `whatsapp`.")

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -19,6 +19,7 @@ from prosa.domain.errors import (
     ConversationBusy,
     ConversationClosed,
     ConversationNotFound,
+    InvalidField,
     KeyReused,
     MessageTooLong,
     ProsaError,
@@ -29,6 +30,7 @@ from prosa.domain.identifiers import TenantId
 from prosa.domain.turn import TurnOutcome
 from prosa.entrypoints.channel_messages import MessageReceived, MessageReceivedData
 from prosa.entrypoints.elsewhere import FailedElsewhereError, TakeTurnElsewhere
+from prosa.entrypoints.field_errors import field_error
 
 if TYPE_CHECKING:
     from prosa.adapters.opentelemetry.telemetry import Telemetry
@@ -42,18 +44,22 @@ LONGEST_PAUSE = 300.0
 """Seconds until a message is tried again: doubled each time, up to the longest."""
 
 
+REFUSED_REMEMBERED = 1_000
+"""Of how many refused messages to remember that their refusal is in the log."""
+
+
 class MalformedMessageError(Exception):
     """A body is no message of a channel. It names fields, and repeats nothing of theirs."""
 
     def __init__(self, invalid: ValidationError) -> None:
-        found = invalid.errors(include_url=False, include_context=False, include_input=False)
-        places = (f"{_place(one['loc'])} {one['type']}" for one in found)
-        super().__init__(", ".join(dict.fromkeys(places)))
+        found = (field_error(one, _KNOWN_NAMES, _ALLOWED) for one in invalid.errors())
+        super().__init__(", ".join(dict.fromkeys(one.detail for one in found)))
 
 
 REFUSALS = (
     ConversationClosed,
     ConversationNotFound,
+    InvalidField,
     KeyReused,
     MalformedMessageError,
     MessageTooLong,
@@ -64,7 +70,8 @@ REFUSALS = (
 _OURS = (FailedElsewhereError, MalformedMessageError, ProsaError)
 """Errors whose words are ours, and quote nobody."""
 
-_KNOWN_NAMES = frozenset(MessageReceived.model_fields) | frozenset(MessageReceivedData.model_fields)
+_ALLOWED = {"data": tuple(MessageReceivedData.model_fields)}
+_KNOWN_NAMES = frozenset(MessageReceived.model_fields).union(*_ALLOWED.values())
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +108,7 @@ class ConsumeMessages:
         self._take_turn = take_turn
         self._deliver_reply = deliver_reply
         self._telemetry = telemetry
+        self._refused: deque[str] = deque(maxlen=REFUSED_REMEMBERED)
 
     async def __call__(self, messages: Sequence[ReceivedMessage]) -> tuple[Unconsumed, ...]:
         """Consume messages, the groups beside each other; return what did not have its effect.
@@ -121,13 +129,26 @@ class ConsumeMessages:
             try:
                 await self.one(message)
             except REFUSALS as error:
-                _log_refusal(message, error)
+                self._log_refusal(message, error)
                 left.append(Unconsumed(message=message, seconds=0.0))
             except Exception as error:  # noqa: BLE001 - a bug in one turn must not end the others
                 seconds = _pause(message, error)
                 _log_failure(message, error, seconds)
                 return left + [Unconsumed(message=it, seconds=seconds) for it in messages[place:]]
         return left
+
+    def _log_refusal(self, message: ReceivedMessage, error: Exception) -> None:
+        """Say it once: until it is a dead letter, it is received again and again in a second."""
+        again = message.id in self._refused
+        if not again:
+            self._refused.append(message.id)
+        logger.log(
+            logging.DEBUG if again else logging.ERROR,
+            "message %s, received %s, is refused, and left for the dead-letter queue: %s",
+            message.id,
+            _times(message),
+            reason_of(error),
+        )
 
     async def one(self, message: ReceivedMessage) -> None:
         """Consume a message. Raises REFUSALS, and anything else where it may pass."""
@@ -190,24 +211,19 @@ def _pause(message: ReceivedMessage, error: Exception) -> float:
     return min(FIRST_PAUSE * 2.0 ** (message.receives - 1), LONGEST_PAUSE)
 
 
-def _log_refusal(message: ReceivedMessage, error: Exception) -> None:
-    logger.error(
-        "message %s, received %d times, is refused, and left for the dead-letter queue: %s",
-        message.id,
-        message.receives,
-        reason_of(error),
-    )
-
-
 def _log_failure(message: ReceivedMessage, error: Exception, seconds: float) -> None:
     logger.log(
         logging.WARNING if isinstance(error, _OURS) else logging.ERROR,
-        "message %s, received %d times, is tried again after %.0f s: %s",
+        "message %s, received %s, is tried again after %.0f s: %s",
         message.id,
-        message.receives,
+        _times(message),
         seconds,
         reason_of(error),
     )
+
+
+def _times(message: ReceivedMessage) -> str:
+    return "1 time" if message.receives == 1 else f"{message.receives} times"
 
 
 def reason_of(error: Exception) -> str:
@@ -221,9 +237,3 @@ def _read(message: ReceivedMessage) -> MessageReceived:
     except ValidationError as error:
         # Without the cause: it shows what was put in.
         raise MalformedMessageError(error) from None
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    """Name a field as far as its names are ours: below that, the sender named things."""
-    names = takewhile(_KNOWN_NAMES.__contains__, map(str, location))
-    return ".".join(names) or "the body"

@@ -1,37 +1,30 @@
 """What a customer's message may hold, whichever way it comes in: the fields and their limits."""
 
-import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from prosa.domain.field_rules import (
+    MAX_KEY_CHARACTERS,
+    MAX_METADATA_ENTRIES,
+    MAX_METADATA_KEY_CHARACTERS,
+    MAX_METADATA_VALUE_CHARACTERS,
+    MAX_NAME_CHARACTERS,
+    is_readable,
+)
 from prosa.domain.message import MAX_MESSAGE_CHARACTERS
-
-MAX_NAME_CHARACTERS = 128
-MAX_METADATA_KEYS = 16
-MAX_METADATA_KEY_CHARACTERS = 64
-MAX_METADATA_VALUE_CHARACTERS = 512
 
 BLANK_TEXT = "blank_text"
 
 NO_NUL = r"^[^\u0000]*$"
 CONVERSATION_ID = "^conv_[0-9a-f]{32}$"
-
-# Letters by their category, but nothing to see: Hangul fillers, the blank of Braille.
-_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"})
-
-
-def _is_visible(character: str) -> bool:
-    return (
-        unicodedata.category(character) not in _INVISIBLE_CATEGORIES and character not in _INVISIBLE
-    )
+MESSAGE_ID = "^msg_[0-9a-f]{32}$"
+KEY = rf"^[\x20-\x7e]{{1,{MAX_KEY_CHARACTERS}}}$"
 
 
 def _not_blank(text: str) -> str:
-    """Refuse a text in which there is nothing to see: white space and zero-width characters."""
-    if not any(map(_is_visible, text)):
+    if not is_readable(text):
         raise PydanticCustomError(BLANK_TEXT, "blank")
     return text
 
@@ -65,7 +58,7 @@ MetadataValue = Annotated[
 Metadata = Annotated[
     dict[MetadataKey, MetadataValue],
     Field(
-        max_length=MAX_METADATA_KEYS,
+        max_length=MAX_METADATA_ENTRIES,
         description="What you want to find again. No model is shown it.",
         examples=[{"order": "4711"}],
     ),

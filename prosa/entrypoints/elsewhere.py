@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from prosa.application.accept_turn import AcceptTurn, CustomerMessage
+from prosa.application.commit import SECONDS_PAST_DEADLINE
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.unit_of_work import StorageUnavailable
 from prosa.application.run_elsewhere import RunElsewhere
@@ -16,9 +17,6 @@ from prosa.domain.turn import Attempt, Turn, TurnOutcome, TurnStatus
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
-
-PAST_DEADLINE = timedelta(seconds=0.5)
-"""What came in time may be stored a little late."""
 
 ReadTurn = Callable[[], Awaitable[Turn]]
 
@@ -73,7 +71,7 @@ async def ended_elsewhere(
     went on with the turn.
     """
     await run_elsewhere(attempt)
-    turn, until = attempt.turn, attempt.deadline + PAST_DEADLINE
+    turn, until = attempt.turn, attempt.deadline + timedelta(seconds=SECONDS_PAST_DEADLINE)
     async for known in watched(turn, read, until=lambda _: until, clock=clock):
         turn = known
     if turn.attempt != attempt.number:

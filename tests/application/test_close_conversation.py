@@ -1,5 +1,7 @@
 """Closing a conversation: not while it answers, and once is enough."""
 
+import asyncio
+
 import pytest
 
 from prosa.application.ports.unit_of_work import CommitUnknown
@@ -69,3 +71,15 @@ async def test_a_conversation_that_may_have_been_closed_is_closed(*, written: bo
     header = await service.close_conversation(TENANT, conversation)
     assert header.status is ConversationStatus.CLOSED
     assert service.event_names().count("ConversationClosed") == 1
+
+
+async def test_a_database_that_hangs_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prosa.application.commit.SECONDS_TO_STORE", 0.01)
+    service = Service()
+    conversation = await service.a_conversation()
+    service.commits.append(Trouble())
+    async with asyncio.timeout(30):
+        with pytest.raises(CommitUnknown):
+            await service.close_conversation(TENANT, conversation)

@@ -99,7 +99,9 @@ async def test_limits_are_inclusive() -> None:
 
 ODD = st.sampled_from(["", " ", "a", "\0", "\ud800", "é", "\u200b", "x" * 64, "x" * 65, "x" * 129])
 ANYTHING = st.one_of(ODD, st.text(st.characters(), max_size=3), st.none(), st.just(1))
-METADATA = st.dictionaries(ODD, ANYTHING, max_size=2) | st.just(MANY) | st.just([])
+METADATA: st.SearchStrategy[object] = (
+    st.dictionaries(ODD, ANYTHING, max_size=2) | st.just(MANY) | st.just([])
+)
 
 
 @given(

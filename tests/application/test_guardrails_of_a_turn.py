@@ -1,14 +1,18 @@
 """Guardrails: what may not pass is neither stored, nor shown to a model, nor said."""
 
+import asyncio
+
 import pytest
 
 from prosa.adapters.in_memory.guardrail import BLOCKED, REDACTED, ScriptedGuardrail
-from prosa.application.ports.guardrail import GuardrailError
+from prosa.application.ports.guardrail import GuardrailError, Passage
 from prosa.application.ports.language_model import ContentFiltered, ModelUnavailable
+from prosa.application.turn_policy import TurnPolicy
+from prosa.domain.errors import KeyReused
 from prosa.domain.reply import FinishReason, TokenUsage
 from prosa.domain.sentences import split
 from prosa.domain.turn import TurnStatus
-from prosa.domain.verdict import Direction, Finding
+from prosa.domain.verdict import Direction, Finding, Verdict
 from tests.application.service import (
     KEY,
     PROMPT,
@@ -78,6 +82,64 @@ async def test_what_cannot_be_judged_is_not_accepted() -> None:
         await service.take_turn(a_message("Oi", key=KEY))
     assert service.state.turns == {}
     assert service.state.requests == {}
+
+
+class AwayGuardrail(ScriptedGuardrail):
+    """Cannot be reached while `away` says why; with a future there it hangs."""
+
+    away: Exception | asyncio.Future[None] | None = None
+
+    async def screen(self, passage: Passage) -> Verdict:
+        """Judge, if it can be reached."""
+        if isinstance(self.away, Exception):
+            raise self.away
+        if self.away is not None:
+            await self.away
+        return await super().screen(passage)
+
+
+async def test_a_guardrail_that_hangs_holds_no_answer_past_the_deadline() -> None:
+    guardrail = AwayGuardrail()
+    guardrail.away = asyncio.get_running_loop().create_future()
+    service = Service(guardrail=guardrail, policy=TurnPolicy(deadline_seconds=0.05))
+    async with asyncio.timeout(30):
+        with pytest.raises(GuardrailError, match="no verdict by the deadline"):
+            await service.take_turn(a_message(key=KEY))
+    assert service.state.turns == {}
+
+
+async def test_somebody_elses_timeout_is_not_the_guardrails() -> None:
+    guardrail = AwayGuardrail()
+    guardrail.away = TimeoutError()
+    with pytest.raises(TimeoutError):
+        await Service(guardrail=guardrail).take_turn(a_message())
+
+
+async def test_while_the_guardrail_is_away_a_completed_turn_is_found_by_its_key() -> None:
+    guardrail = AwayGuardrail()
+    service = Service(guardrail=guardrail)
+    first = await service.take_turn(a_message(key=KEY))
+    guardrail.away = GuardrailError("away")
+    again = await service.take_turn(a_message(key=KEY))
+    assert (again.turn, again.replayed) == (first.turn, True)
+    with pytest.raises(KeyReused):
+        await service.take_turn(a_message("Outra coisa", key=KEY))
+    for key in (None, "another"):
+        with pytest.raises(GuardrailError):
+            await service.take_turn(a_message(key=key))
+    assert len(service.state.turns) == 1
+
+
+async def test_while_the_guardrail_is_away_a_turn_that_failed_is_not_run_again() -> None:
+    guardrail = AwayGuardrail()
+    service = Service(ModelUnavailable("down"), guardrail=guardrail)
+    with pytest.raises(ModelUnavailable):
+        await service.take_turn(a_message(key=KEY))
+    guardrail.away = GuardrailError("away")
+    with pytest.raises(GuardrailError):
+        await service.take_turn(a_message(key=KEY))
+    guardrail.away = None
+    assert (await service.take_turn(a_message(key=KEY))).turn.attempt == 2
 
 
 # On the way out

@@ -27,6 +27,7 @@ from prosa.domain.conversation_header import Owner
 from prosa.domain.errors import StaleAttempt
 from prosa.domain.reply import Reply
 from prosa.domain.turn import MAX_FAILURES, Attempt, Turn, TurnError, TurnStatus
+from prosa.testing import VirtualClock
 from tests.application.service import KEY, TENANT, Service, Trouble, a_message
 from tests.waiting import until
 
@@ -190,8 +191,8 @@ async def test_a_turn_that_a_human_answers_by_now_is_neither_run_nor_failed() ->
 class CountingModel(ScriptedLanguageModel):
     """Counts how many of its calls run at once."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock=clock)
         self.most = self.running = 0
 
     async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
@@ -204,8 +205,9 @@ class CountingModel(ScriptedLanguageModel):
 
 
 async def test_no_more_than_a_few_turns_are_run_at_once() -> None:
-    model = CountingModel()
-    service = Service(model=model)
+    clock = VirtualClock()
+    model = CountingModel(clock)
+    service = Service(model=model, clock=clock)
     for number in range(3 * TURNS_AT_ONCE):
         await crashed(service, key=f"key-{number}")
     service.clock.advance(LEASE_SECONDS)

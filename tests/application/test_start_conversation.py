@@ -116,3 +116,14 @@ async def test_a_start_of_unknown_outcome_is_looked_up(*, written: bool) -> None
     with pytest.raises(StorageUnavailable):
         await service.start_conversation(asked())
     assert service.state.headers == {}
+
+
+async def test_a_database_that_hangs_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prosa.application.commit.SECONDS_TO_STORE", 0.01)
+    service = Service()
+    service.commits.append(Trouble())
+    async with asyncio.timeout(30):
+        with pytest.raises(CommitUnknown):
+            await service.start_conversation(asked())

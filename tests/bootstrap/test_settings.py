@@ -192,6 +192,16 @@ def test_a_model_is_split_at_its_first_colon(chain: str, adapter: str, model: st
             ),
         ),
         (
+            "PROSA_DATABASE_URL",
+            "postgresql+asyncpg:///db?host=h&port=abc",
+            "PROSA_DATABASE_URL has an option port that is no number, as in ?port=5432",
+        ),
+        (
+            "PROSA_TIME_ZONE",
+            "America/Brasilia",
+            "PROSA_TIME_ZONE is 'America/Brasilia'; write a time zone as in America/Sao_Paulo",
+        ),
+        (
             "PROSA_LOG_LEVEL",
             "LOUD",
             "PROSA_LOG_LEVEL is 'LOUD': it should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'",
@@ -273,25 +283,46 @@ def test_a_bad_value_is_one_sentence(
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("PROSA_MODEL", "There is no setting PROSA_MODEL (did you mean PROSA_MODELS?)"),
-        ("prosa_locals", "There is no setting PROSA_LOCALS (did you mean PROSA_LOCALE?)"),
-        (
-            "PROSA_OPENAI_API_KEY",
-            "There is no setting PROSA_OPENAI_API_KEY (did you mean OPENAI_API_KEY?)",
-        ),
-        ("PROSA_COLOUR", "There is no setting PROSA_COLOUR"),
+        ("PROSA_MODEL", "PROSA_MODEL (did you mean PROSA_MODELS?)"),
+        ("prosa_locals", "PROSA_LOCALS (did you mean PROSA_LOCALE?)"),
+        ("PROSA_OPENAI_API_KEY", "PROSA_OPENAI_API_KEY (did you mean OPENAI_API_KEY?)"),
+        ("PROSA_COLOUR", "PROSA_COLOUR"),
     ],
 )
 def test_an_unknown_variable_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
 ) -> None:
     monkeypatch.setenv(name, HUNTER)
-    assert refusal() == sentence
+    assert refusal() == (
+        f"There is no setting {sentence}: it is in the environment, "
+        "and docs/settings.md has all that there are"
+    )
 
 
 def test_an_unknown_name_in_the_file_is_one_sentence() -> None:
     Path(".env").write_text("PROSA_MODLES=local\n")
-    assert refusal() == "There is no setting PROSA_MODLES (did you mean PROSA_MODELS?)"
+    assert refusal() == (
+        "There is no setting PROSA_MODLES (did you mean PROSA_MODELS?): it is in .env, "
+        "and docs/settings.md has all that there are"
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ['PROSA_LOCALE="en', f"PROSA_MODELS {HUNTER}", "PROSA_MODELS", "=x"]
+)
+def test_a_line_of_the_file_that_would_be_skipped_is_one_sentence(line: str) -> None:
+    Path(".env").write_text(f"# of Prosa\n\n{line}\n")
+    sentence = ".env, line 3, is no NAME=VALUE: is a quotation mark or the equals sign missing?"
+    assert refusal() == sentence
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        Settings.references()
+
+
+def test_whatever_else_a_file_may_hold_is_read() -> None:
+    Path(".env").write_text(
+        "\n# a comment\nexport PROSA_LOCALE='en' # said\n\nPROSA_MODELS = \"openai:a\"\nOTHER=\n"
+    )
+    assert (Settings().locale, str(Settings().models[0])) == ("en", "openai:a")
 
 
 def test_a_file_that_is_no_text_is_one_sentence() -> None:
@@ -311,6 +342,57 @@ def test_what_kubernetes_sets_beside_a_service_named_prosa_is_left_alone(
     monkeypatch.setenv("PROSA_PORT", "tcp://10.0.0.1:80")
     monkeypatch.setenv("PROSA_PORT_80_TCP_ADDR", "10.0.0.1")
     assert Settings().environment == "development"
+
+
+@pytest.mark.parametrize("password", ["hun/ter2", "hun?ter2", "hun#ter2", "hun@ter2", "/?#@:"])
+@pytest.mark.parametrize("rest", ["h.invalid/shop", "h:5432", "h/shop?ssl=require"])
+def test_a_password_that_would_be_taken_for_something_else_is_refused_unsaid(
+    password: str, rest: str
+) -> None:
+    assert refusal(database_url=f"postgresql+asyncpg://ana:{password}@{rest}") == (
+        "PROSA_DATABASE_URL has an @ where none belongs: / ? # and @ of a password have to be "
+        "percent-encoded (%2F %3F %23 %40), or it goes in PROSA_DATABASE_PASSWORD"
+    )
+    assert refusal(openai_base_url=f"http://ana:{password}@{rest}") == (
+        "PROSA_OPENAI_BASE_URL has an @ where none belongs: / ? # and @ of a password have to be "
+        "percent-encoded (%2F %3F %23 %40)"
+    )
+
+
+@pytest.mark.parametrize("password", ["%2F%3F%23%40", "a:b", "a%b c[é]", "℀", ""])
+def test_any_password_may_be_written_and_is_never_shown(password: str) -> None:
+    settings = Settings(database_url=f"postgresql+asyncpg://ana:{password}@[::1]:5432/shop")
+    assert settings.database_place == "Postgres at [::1]:5432, database shop"
+
+
+@pytest.mark.parametrize(
+    "server", ["h:abc", "h:", "h:65536", "h:123456", "h:1:2", "[::1", "[::1]x"]
+)
+def test_a_server_that_is_none_is_one_sentence(server: str) -> None:
+    assert refusal(database_url=f"postgresql+asyncpg://u:{HUNTER}@{server}/shop") == (
+        "PROSA_DATABASE_URL names no server; write HOST or HOST:PORT, where the port is a number "
+        "up to 65535, as in postgresql+asyncpg://USER:PASSWORD@HOST:5432/NAME"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("models", 5, "PROSA_MODELS is '5': it should be a text, comma separated"),
+        ("models", (), "PROSA_MODELS is '()': it should name one at least"),
+        ("jwt_client_ids", 5, "PROSA_JWT_CLIENT_IDS is '5': it should be a text, comma separated"),
+        ("breaker_failures", 2.5, "PROSA_BREAKER_FAILURES is '2.5': it should be a whole number"),
+        ("breaker_failures", [], "PROSA_BREAKER_FAILURES is '[]': it should be a whole number"),
+        ("deadline_seconds", [], "PROSA_DEADLINE_SECONDS is '[]': it should be a number"),
+        ("docs", [], "PROSA_DOCS is '[]': allowed are true and false"),
+        ("prompts", 5, "PROSA_PROMPTS is '5': it should be a path"),
+        ("jwt_tenant_claim", 5, "PROSA_JWT_TENANT_CLAIM is '5': it should be a text"),
+        ("jwt_tenant_claim", "", "PROSA_JWT_TENANT_CLAIM is '': it should not be empty"),
+        ("database_password", 5, "PROSA_DATABASE_PASSWORD has a wrong value: it should be a text"),
+    ],
+)
+def test_a_bad_keyword_is_one_sentence(name: str, value: object, sentence: str) -> None:
+    assert refusal(**{name: value}) == sentence
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,10 @@ class TestMistakes:
         said = self.refusal(*arguments)
         assert said == f"embedded_aws: there is no {FILE} here: start make run-aws first"
 
+    def test_a_message_that_says_nothing_is_not_pushed(self) -> None:
+        said = self.refusal("push", " ")
+        assert said == "embedded_aws: text must have something in it that can be read"
+
     def test_where_nothing_runs_any_more_it_says_where_it_was(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

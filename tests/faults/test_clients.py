@@ -177,7 +177,7 @@ def request_of(body: object, headers: dict[str, str]) -> bytes:
     content = json.dumps(body).encode()
     lines = [
         "POST /v1/messages HTTP/1.1",
-        "Host: prosa",
+        "Host: 127.0.0.1",
         "Content-Type: application/json",
         f"Content-Length: {len(content)}",
         *(f"{name}: {value}" for name, value in headers.items()),

@@ -1,9 +1,11 @@
 """The commands, and what all of them share."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from prosa.entrypoints.cli.chat import chat
 from prosa.entrypoints.cli.consume import consume
@@ -15,9 +17,44 @@ from prosa.entrypoints.cli.redrive import redrive
 from prosa.entrypoints.cli.relay import relay
 from prosa.entrypoints.cli.serve import serve
 from prosa.entrypoints.cli.token import token
+from prosa.settings import allowed
+
+
+class InPlainWords(TyperCommand):
+    """A command that tells what is wrong with an argument as settings do."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # Typer's own is private
+        """Read the arguments."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValidationError):
+                error.message = allowed(error.__cause__.errors()[0])
+            raise
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override] # Typer's own is private
+        """List what it takes; a switch takes nothing, so that no type is shown beside it."""
+        return _without_types(super().get_params(ctx))
+
+
+class Commands(TyperGroup):
+    """All commands."""
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override] # Typer's own is private
+        """List what it takes, as above."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        if isinstance(parameter, TyperOption) and parameter.is_flag:
+            parameter.metavar = ""
+    return parameters
+
 
 app = typer.Typer(
     name="prosa",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -50,4 +87,4 @@ def prosa(
 
 
 for command in (serve, chat, consume, redrive, relay, recover, migrate, token, doctor, openapi):
-    app.command()(command)
+    app.command(cls=InPlainWords)(command)

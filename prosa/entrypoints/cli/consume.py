@@ -12,7 +12,8 @@ from prosa.bootstrap import bootstrap
 from prosa.bootstrap.parts import Chore
 from prosa.bootstrap.queues import open_inbound_queue
 from prosa.bootstrap.secrets import read_settings
-from prosa.entrypoints.cli.passes import Passes, until_stopped
+from prosa.entrypoints.cli.in_words import counted
+from prosa.entrypoints.cli.passes import Passes, counted_at_its_end, until_stopped
 from prosa.entrypoints.consuming import Consumed, consume_batch, consume_messages_of
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop, doing
@@ -51,7 +52,9 @@ async def _consume(settings: Settings, *, once: bool, quiet: bool) -> Consumed:
     opening = open_inbound_queue(settings, wait_seconds=wait)
     async with opening as queue, bootstrap(settings) as app:
         consume_messages = consume_messages_of(app)
-        passes = Passes(partial(consume_batch, queue, consume_messages), Consumed())
+        passes = Passes(
+            counted_at_its_end(partial(consume_batch, queue, consume_messages)), Consumed()
+        )
         if once:
             await until_stopped(passes.until_nothing_is_due(), passes.stop)
             return passes.total
@@ -68,12 +71,7 @@ async def _consume(settings: Settings, *, once: bool, quiet: bool) -> Consumed:
 def _told(consumed: Consumed) -> str:
     if consumed == Consumed():
         return "No message was due."
-    told = f"Consumed {messages(consumed.consumed)}."
+    told = f"Consumed {counted(consumed.consumed, 'message')}."
     if consumed.left:
-        told += f" Left {messages(consumed.left)} in the queue: the log says why."
+        told += f" Left {counted(consumed.left, 'message')} in the queue: the log says why."
     return told
-
-
-def messages(count: int) -> str:
-    """Say how many messages."""
-    return "1 message" if count == 1 else f"{count} messages"

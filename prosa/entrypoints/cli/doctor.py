@@ -14,20 +14,21 @@ from prosa.application.ports.guardrail import Passage
 from prosa.application.ports.language_model import ModelRequest
 from prosa.application.turn_policy import TurnPolicy
 from prosa.bootstrap.events import open_event_bus
-from prosa.bootstrap.identity import read_key_set
+from prosa.bootstrap.identity import key_set_place, read_key_set
 from prosa.bootstrap.models import open_model
 from prosa.bootstrap.moments import now
 from prosa.bootstrap.packages import required_packages
 from prosa.bootstrap.queues import open_inbound_queue, open_reply_outlet, open_turn_runner
 from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import naming_database, open_database
+from prosa.bootstrap.telemetry import check_telemetry
 from prosa.bootstrap.texts import load_guardrail, load_intent_classifier, load_intents, load_prompts
 from prosa.domain.content import Text
 from prosa.domain.errors import ConfigurationError, ProsaError
 from prosa.domain.identifiers import DEFAULT_TENANT
 from prosa.domain.message import Role, Utterance
 from prosa.domain.verdict import Direction
-from prosa.entrypoints.cli.in_words import one_in_words
+from prosa.entrypoints.cli.in_words import counted, one_in_words, server_of
 from prosa.entrypoints.logs import set_up_logging
 from prosa.settings import ModelName, Settings
 
@@ -85,6 +86,7 @@ async def _diagnoses() -> list[Diagnosis]:
         "turns": _check_turn_runner,
         "events": _check_event_bus,
         "queues": _check_queues,
+        "telemetry": _check_telemetry,
     }
     diagnoses = [await _diagnosis(part, check(settings)) for part, check in checks.items()]
     models = [await _diagnosis("model", _check_model(settings, n)) for n in settings.models]
@@ -112,16 +114,16 @@ async def _check_identity(settings: Settings) -> str:
     with required_packages("PROSA_AUTH names jwt", extra="jwt"):
         from prosa.adapters.jwt.key_set import usable_keys  # noqa: PLC0415 - of an extra
 
-    keys = usable_keys(await read_key_set(settings))
-    return f"{settings.jwt_issuer} has {len(keys)} keys at {settings.key_set_url}"
+    keys = usable_keys(await read_key_set(settings), place=key_set_place(settings))
+    return f"{settings.jwt_issuer} has {counted(len(keys), 'key')} at {settings.key_set_url}"
 
 
 async def _check_database(settings: Settings) -> str:
     file = settings.sqlite_file
-    if file is not None and not file.exists():
-        # Looking would make it.
-        raise ConfigurationError(f"there is no {file} yet: run `prosa migrate`")
     async with open_database(settings) as database:
+        if file is not None and not file.exists():
+            # Looking would make it.
+            return f"{settings.database_place} is made at the first start"
         with naming_database(settings):
             newer = await database.check()
         told = newer or f"at revision {await database.revision()}"
@@ -165,7 +167,16 @@ async def _check_queues(settings: Settings) -> str:
     if settings.inbound_queue is None:
         return "no channel pushes messages to one"
     async with open_inbound_queue(settings, wait_seconds=0) as queue:
-        return f"about {await queue.count()} messages wait in {settings.inbound_queue}"
+        waiting = counted(await queue.count(), "message")
+        return f"in {settings.inbound_queue}: about {waiting}"
+
+
+async def _check_telemetry(_settings: Settings) -> str:
+    destinations = check_telemetry()
+    if not destinations:
+        return "off: nothing is sent"
+    told = (f"{signal} go to {server_of(address)}" for signal, address in destinations.items())
+    return f"{', '.join(told)}; whether they are taken there was not tried"
 
 
 async def _check_model(settings: Settings, name: ModelName) -> str:

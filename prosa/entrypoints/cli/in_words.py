@@ -1,6 +1,6 @@
 """Parts of the application in words, for the person at the keyboard."""
 
-from urllib.parse import urlsplit
+import re
 
 from prosa.settings import ModelName, Settings
 
@@ -25,7 +25,16 @@ def one_in_words(settings: Settings, name: ModelName, demonstration: str = DEMON
         case "local":
             return f"{name} ({demonstration})"
         case "openai" if settings.openai_base_url:
-            # What stands before an @ would be a password.
-            return f"{name} at {urlsplit(settings.openai_base_url).netloc.rpartition('@')[2]}"
+            return f"{name} at {server_of(settings.openai_base_url)}"
         case _:
             return str(name)
+
+
+def server_of(address: str) -> str:
+    """Take host and port out of an address. What stands before an @ would be a password."""
+    return re.split("[/?#]", address.partition("://")[2].rpartition("@")[2])[0]
+
+
+def counted(count: int, thing: str) -> str:
+    """Say how many things there are, of which one is named."""
+    return f"1 {thing}" if count == 1 else f"{count} {thing}s"

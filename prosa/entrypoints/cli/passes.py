@@ -15,12 +15,14 @@ class Tally(Protocol):
 
 
 T = TypeVar("T", bound=Tally)
+MakePass = Callable[[Callable[[T], None]], Awaitable[T]]
+"""Makes one pass, tells bit by bit what it comes to, and returns all of it."""
 
 
 class Passes(Generic[T]):
-    """Makes passes, and keeps in `total` what they came to together."""
+    """Makes passes, and keeps in `total` what they came to together, though one is broken off."""
 
-    def __init__(self, make: Callable[[], Awaitable[T]], nothing: T) -> None:
+    def __init__(self, make: MakePass[T], nothing: T) -> None:
         """`make` makes one pass; it comes to `nothing` where nothing was due."""
         self.total = nothing
         self._make = make
@@ -29,9 +31,7 @@ class Passes(Generic[T]):
 
     async def one(self) -> bool:
         """Make one pass, and tell whether anything was due."""
-        found = await self._make()
-        self.total += found
-        return found != self._nothing
+        return await self._make(self._count) != self._nothing
 
     async def until_nothing_is_due(self) -> None:
         """Make passes until one finds nothing, or they are stopped."""
@@ -41,6 +41,20 @@ class Passes(Generic[T]):
     def stop(self) -> None:
         """Make no further pass."""
         self._stopped = True
+
+    def _count(self, found: T) -> None:
+        self.total += found
+
+
+def counted_at_its_end(make: Callable[[], Awaitable[T]]) -> MakePass[T]:
+    """Have a pass tell what it came to when it has ended."""
+
+    async def counted(count: Callable[[T], None]) -> T:
+        found = await make()
+        count(found)
+        return found
+
+    return counted
 
 
 async def until_stopped(work: Coroutine[None, None, None], stop: Callable[[], None]) -> None:

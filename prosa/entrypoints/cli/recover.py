@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from prosa.application.recover_turns import Recovered, RecoverTurns
+from prosa.application.recover_turns import Recovered
 from prosa.bootstrap import RECOVER_SECONDS, bootstrap
 from prosa.bootstrap.parts import Chore
 from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import naming_database
-from prosa.entrypoints.cli.passes import until_broken_off
+from prosa.entrypoints.cli.passes import Passes, until_broken_off
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop
 from prosa.settings import Settings
@@ -36,7 +36,7 @@ def recover(
 
 async def _recover(settings: Settings, *, once: bool, quiet: bool) -> Recovered:
     async with bootstrap(settings) as app:
-        passes = _Passes(app.recover_turns)
+        passes = Passes(app.recover_turns, Recovered())
         if once:
             with naming_database(settings):
                 await until_broken_off(passes.until_nothing_is_due())
@@ -49,27 +49,8 @@ async def _recover(settings: Settings, *, once: bool, quiet: bool) -> Recovered:
         return passes.total
 
 
-class _Passes:
-    """Recovers in passes, and keeps in `total` what they came to, though one is broken off."""
-
-    def __init__(self, recover_turns: RecoverTurns) -> None:
-        self.total = Recovered()
-        self._recover_turns = recover_turns
-
-    async def one(self) -> bool:
-        """Make one pass, and tell whether anything was due."""
-        return await self._recover_turns(self._count) != Recovered()
-
-    async def until_nothing_is_due(self) -> None:
-        """Make passes until one finds nothing."""
-        while await self.one():
-            pass
-
-    def _count(self, recovered: Recovered) -> None:
-        self.total += recovered
-
-
 def _told(recovered: Recovered) -> str:
     if recovered == Recovered():
         return "No turn had crashed."
-    return f"Crashed turns: {recovered.run_again} run again, {recovered.failed} failed."
+    again = f" (of which {recovered.failed_again} failed again)" if recovered.failed_again else ""
+    return f"Crashed turns: {recovered.run_again} run again{again}, {recovered.failed} failed."

@@ -10,7 +10,7 @@ import typer
 from prosa.application.redrive_messages import RedriveMessages
 from prosa.bootstrap.queues import open_redrive
 from prosa.bootstrap.secrets import read_settings
-from prosa.entrypoints.cli.consume import messages
+from prosa.entrypoints.cli.in_words import counted
 from prosa.entrypoints.logs import set_up_logging
 from prosa.settings import Settings
 
@@ -51,7 +51,9 @@ async def _redrive(settings: Settings, *, limit: int | None, dry_run: bool) -> R
 
 
 def _told(redriven: Redriven, *, dry_run: bool) -> str:
-    left = f"{messages(redriven.left)} in the dead-letter queue"
+    left = f"about {counted(redriven.left, 'message')}" if redriven.left else "nothing"
     if dry_run:
-        return f"There are about {left}."
-    return f"Moved {messages(redriven.moved)} back; about {left} now."
+        return f"In the dead-letter queue: {left}."
+    return (
+        f"Moved {counted(redriven.moved, 'message')} back; left in the dead-letter queue: {left}."
+    )

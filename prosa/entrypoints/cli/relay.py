@@ -12,7 +12,8 @@ from prosa.bootstrap.events import open_relay
 from prosa.bootstrap.parts import Chore
 from prosa.bootstrap.secrets import read_settings
 from prosa.bootstrap.storage import naming_database
-from prosa.entrypoints.cli.passes import Passes, until_stopped
+from prosa.entrypoints.cli.in_words import counted
+from prosa.entrypoints.cli.passes import Passes, counted_at_its_end, until_stopped
 from prosa.entrypoints.logs import set_up_logging
 from prosa.entrypoints.loops import ChoreLoop
 from prosa.settings import Settings
@@ -44,8 +45,8 @@ async def _relay(settings: Settings, *, once: bool, parked: bool, quiet: bool) -
     async with open_relay(settings) as opened:
         if parked:
             unparked = await opened.outbox.unpark()
-            _say(f"{_events(unparked)} parked before: tried again.", quiet=quiet)
-        passes = Passes(opened.relay_outbox.relay_batch, Relayed())
+            _say(f"{counted(unparked, 'event')} parked before: tried again.", quiet=quiet)
+        passes = Passes(counted_at_its_end(opened.relay_outbox.relay_batch), Relayed())
         if once:
             with naming_database(settings):
                 await until_stopped(passes.until_nothing_is_due(), passes.stop)
@@ -69,13 +70,9 @@ def _say(text: str, *, quiet: bool) -> None:
 def _told(relayed: Relayed) -> str:
     if not relayed.taken:
         return "No event was due."
-    told = f"Published {_events(relayed.published)}."
+    told = f"Published {counted(relayed.published, 'event')}."
     if relayed.failed:
-        told += f" The bus refused {_events(relayed.failed)}: tried again later."
+        told += f" The bus refused {counted(relayed.failed, 'event')}: tried again later."
     if relayed.parked:
-        told += f" Parked {_events(relayed.parked)}: the log says why; see --parked."
+        told += f" Parked {counted(relayed.parked, 'event')}: the log says why; see --parked."
     return told
-
-
-def _events(count: int) -> str:
-    return "1 event" if count == 1 else f"{count} events"

@@ -10,6 +10,7 @@ import shlex
 import signal
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -72,31 +73,32 @@ def serve(
         if trace and workers > 1:
             raise ConfigurationError("--trace shows the turns of one process: leave out --workers")
         if workers == 1:
-            _serve_here(settings, listening, _shown_traces(settings) if trace else None)
+            _serve_here(settings, host, listening, _shown_traces(settings) if trace else None)
         else:
-            _serve_in_processes(settings, listening, workers)
+            _serve_in_processes(settings, host, listening, workers)
 
 
-def http_app() -> "FastAPI":
+def http_app(host: str = "localhost") -> "FastAPI":
     """Make the ASGI application by the environment, for servers that are given its name.
 
-    Raises ConfigurationError.
+    Without authentication only requests to a loopback address, or to `host`, are answered. Raises
+    ConfigurationError.
     """
     settings = read_settings()
     require_authentication(settings)
-    return _app(settings, lambda: bootstrap(settings))
+    return _app(settings, host, lambda: bootstrap(settings))
 
 
-def http_app_of_a_process() -> "FastAPI":
-    """Make the application for one of several processes.
+def http_app_of_a_process(host: str) -> "FastAPI":
+    """Make the application for one of several processes, as `http_app` does.
 
     A terminal sends Ctrl-C to all of them: they leave it to the first, which tells them to stop.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return http_app()
+    return http_app(host)
 
 
-def _app(settings: Settings, open_app: "OpenParts") -> "FastAPI":
+def _app(settings: Settings, host: str, open_app: "OpenParts") -> "FastAPI":
     from prosa.entrypoints.cli.stopping import hear_of_stopping  # noqa: PLC0415 - of an extra
     from prosa.entrypoints.http.app import create_app, stop_taking_turns  # noqa: PLC0415 - as above
 
@@ -111,6 +113,7 @@ def _app(settings: Settings, open_app: "OpenParts") -> "FastAPI":
         open_to_serve,
         docs=settings.docs,
         cors_origins=settings.cors_origins,
+        hosts=[host] if settings.auth == "none" else None,
         drain_seconds=settings.deadline_seconds + 1,
     )
     return app
@@ -135,7 +138,7 @@ def _shown_traces(settings: Settings) -> "Telemetry":
 
 
 def _serve_here(
-    settings: Settings, listening: socket.socket, telemetry: "Telemetry | None"
+    settings: Settings, host: str, listening: socket.socket, telemetry: "Telemetry | None"
 ) -> None:
     """Serve in this process. What cannot be opened is said before anything is served."""
     import uvicorn  # noqa: PLC0415 - as above
@@ -144,7 +147,7 @@ def _serve_here(
 
     async def run() -> None:
         async with _shutting_down(telemetry), bootstrap(settings, telemetry=telemetry) as app:
-            opened = _app(settings, lambda: contextlib.nullcontext(app))
+            opened = _app(settings, host, lambda: contextlib.nullcontext(app))
             server = PatientServer(uvicorn.Config(opened, **_options(settings)))
             announce(settings, listening)
             await server.serve(sockets=[listening])
@@ -165,7 +168,9 @@ async def _shutting_down(telemetry: "Telemetry | None") -> AsyncIterator[None]:
             await telemetry.shut_down()
 
 
-def _serve_in_processes(settings: Settings, listening: socket.socket, workers: int) -> None:
+def _serve_in_processes(
+    settings: Settings, host: str, listening: socket.socket, workers: int
+) -> None:
     """Serve in several processes, each of which opens the application by the environment."""
     import uvicorn  # noqa: PLC0415 - as above
     from uvicorn.config import STARTUP_FAILURE  # noqa: PLC0415 - as above
@@ -174,7 +179,7 @@ def _serve_in_processes(settings: Settings, listening: socket.socket, workers: i
 
     asyncio.run(_open_once(settings))
     config = uvicorn.Config(
-        f"{__name__}:{http_app_of_a_process.__name__}",
+        partial(http_app_of_a_process, host),
         factory=True,
         workers=workers,
         **_options(settings),
@@ -251,7 +256,10 @@ def _limit_unread(listening: socket.socket) -> None:
 def _require_safe(settings: Settings, host: str, address: str) -> None:
     """Without authentication, serve in development only, and this machine only."""
     loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    reachable = f"so --host must be a loopback address such as 127.0.0.1, and {host} is not"
+    reachable = (
+        f"so --host must be a loopback address such as 127.0.0.1, and {host} is not; "
+        "or set PROSA_AUTH=jwt"
+    )
     require_authentication(settings, None if loopback else reachable)
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from prosa.bootstrap.identity import token_rules
 from prosa.bootstrap.moments import now
 from prosa.bootstrap.packages import required_packages
 from prosa.bootstrap.secrets import read_settings
-from prosa.domain.errors import ConfigurationError
+from prosa.domain.errors import ConfigurationError, Forbidden
 from prosa.domain.identifiers import DEFAULT_TENANT
 
 ISSUER = "http://localhost/prosa-development"
@@ -54,7 +55,7 @@ def token(
             f"tokens come from your issuer: with PROSA_ENVIRONMENT={settings.environment} "
             "`prosa token` makes none"
         )
-    role = role or (Role.CUSTOMER if customer else Role.SERVICE)
+    role = role or (Role.SERVICE if customer is None else Role.CUSTOMER)
     if (role is Role.CUSTOMER) != (customer is not None):
         raise typer.BadParameter("a customer's token needs --customer, a service's takes none")
     with required_packages("prosa token makes JSON Web Tokens", extra="jwt"):
@@ -62,7 +63,6 @@ def token(
             DevelopmentKeys,
         )
 
-    keys = DevelopmentKeys(folder)
     issued_at = int(now().timestamp())
     claims = {
         "iss": settings.jwt_issuer or ISSUER,
@@ -76,6 +76,13 @@ def token(
     }
     if customer is not None:
         claims[settings.jwt_customer_claim] = customer
+    try:
+        token_rules(settings).caller_of(claims)
+    except Forbidden as error:
+        raise typer.BadParameter(
+            f"no server would take it: {error}; look at --tenant and --customer"
+        ) from error
+    keys = DevelopmentKeys(folder)
     typer.echo(keys.sign(claims))
     needed = (
         "PROSA_AUTH=jwt",

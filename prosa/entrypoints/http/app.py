@@ -1,7 +1,8 @@
 """Makes the HTTP application: routes, problems, headers, and the app opened for their time."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import cast
 
 from fastapi import FastAPI, Request, Response
@@ -12,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from prosa.domain.errors import ProsaError
 from prosa.entrypoints.http import documentation, documentation_page, problems
-from prosa.entrypoints.http.envelope import Envelope
+from prosa.entrypoints.http.envelope import Cors, Envelope
 from prosa.entrypoints.http.live_turns import LiveTurns
 from prosa.entrypoints.http.parts import Parts, Serving, serve_by, serving_by
 from prosa.entrypoints.http.problem_table import RequestRefusedError, problem_of
@@ -46,6 +47,7 @@ def create_app(
     *,
     docs: bool = True,
     cors_origins: Sequence[str] = (),
+    hosts: Collection[str] | None = None,
     drain_seconds: float = DRAIN_SECONDS,
     ping_seconds: float = PING_SECONDS,
     reader_seconds: float = READER_SECONDS,
@@ -54,10 +56,11 @@ def create_app(
     """Make the ASGI application; `open_app` is opened when the server starts, and closed after it.
 
     `docs` serves `/docs` and `/openapi.json`. `cors_origins` lists whose pages may call the API
-    from a browser. At shutdown, or from `stop_taking_turns` on, turns that run have `drain_seconds`
-    to end, and are cancelled then. A stream with nothing to say sends a comment every
-    `ping_seconds`; a client that takes nothing of it for `reader_seconds` is cut off. A body has
-    `body_seconds` to arrive.
+    from a browser. Where `hosts` is given, only requests that name this machine, or one of these,
+    are answered: nobody's page can have its own name lead here. At shutdown, or from
+    `stop_taking_turns` on, turns that run have `drain_seconds` to end, and are cancelled then. A
+    stream with nothing to say sends a comment every `ping_seconds`; a client that takes nothing of
+    it for `reader_seconds` is cut off. A body has `body_seconds` to arrive.
     """
 
     @asynccontextmanager
@@ -70,6 +73,7 @@ def create_app(
                 ping_seconds=ping_seconds,
                 reader_seconds=reader_seconds,
                 body_seconds=body_seconds,
+                hosts=None if hosts is None else frozenset(map(str.lower, hosts)),
             )
             serve_by(app, serving)
             yield
@@ -87,7 +91,7 @@ def create_app(
         # Its records of a request would keep the body; Prosa traces what its own parts do.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
-        middleware=[*_cors(cors_origins), Middleware(Envelope)],
+        middleware=[Middleware(Envelope, cors=_cors(cors_origins))],
     )
     for routed in (messages, turns, conversations, health):
         # Not include_router: it looks for the route of every request twice.
@@ -107,18 +111,16 @@ def stop_taking_turns(app: FastAPI) -> None:
     serving_by(app).live_turns.close()
 
 
-def _cors(origins: Sequence[str]) -> list[Middleware]:
+def _cors(origins: Sequence[str]) -> Cors | None:
     if not origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=_EXPOSED,
-        )
-    ]
+        return None
+    return partial(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=_EXPOSED,
+    )
 
 
 def _tell_problems(app: FastAPI) -> None:
@@ -138,7 +140,7 @@ async def _answer_failure(request: Request, error: Exception) -> Response:
 
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
-    found = problem_of_validation(cast("RequestValidationError", error))
+    found = problem_of_validation(cast("RequestValidationError", error), request.scope["route"])
     return problems.answer(found, request)
 
 

@@ -9,7 +9,8 @@ from fastapi.routing import APIRoute
 from prosa.application.own_conversations import OwnConversations
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.domain.caller import Caller
-from prosa.entrypoints.http.parts import parts_of
+from prosa.entrypoints.http.own_host import require_own_host
+from prosa.entrypoints.http.parts import parts_of, serving_of
 
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -27,10 +28,13 @@ class AuthenticatedRoute(APIRoute):
 def authenticated(answer: Answer) -> Answer:
     """Have a request answered only where it is known who asks; nothing else of it is read before.
 
-    Raises what an Authenticator raises.
+    Raises what an Authenticator raises, and Forbidden where it names another host than it may.
     """
 
     async def authenticate_then_answer(request: Request) -> Response:
+        hosts = serving_of(request).hosts
+        if hosts is not None:
+            require_own_host(request.scope["headers"], hosts)
         authenticator = parts_of(request).authenticator
         request.scope[_KEY] = await authenticator.caller_of(_token_in(request))
         return await answer(request)

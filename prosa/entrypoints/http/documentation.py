@@ -7,9 +7,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from prosa.domain.field_rules import MAX_KEY_CHARACTERS
 from prosa.entrypoints.http import schemas
 from prosa.entrypoints.http.examples import EVENTS, EXAMPLES, TRACE_ID
-from prosa.entrypoints.http.idempotency_key import MAX_KEY_CHARACTERS
 from prosa.entrypoints.http.links import add_links
 from prosa.entrypoints.http.preferences import EVENT_STREAM, JSON
 from prosa.entrypoints.http.problem_table import PROBLEM_OF_CODE, Problem
@@ -29,6 +29,8 @@ Customer-service conversations with AI. `POST /v1/messages` is the one call that
   respond-async` to fetch it later.
 * Send `Authorization: Bearer TOKEN` where the installation asks for it. A customer's token reaches
   that customer's conversations; others are not found.
+* Bodies are JSON in UTF-8, sent as they are: one with a `Content-Encoding` other than `identity`
+  is refused.
 * Problems are RFC 9457 documents; their `code` is for programs. `Retry-After` says when to ask
   again.
 * A later version may say more: ignore fields, and codes of problems, that you do not know.

@@ -1,4 +1,6 @@
-"""What every answer carries, whichever route gives it: the one middleware, pure ASGI."""
+"""What every answer carries, whoever gives it: the outermost middleware, pure ASGI."""
+
+from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +26,17 @@ class AnswerBrokenError(Exception):
     """An answer broke off after its beginning was sent; the cause has been logged."""
 
 
+Cors = Callable[[ASGIApp], ASGIApp]
+"""Has an application's answers say which pages may read them, and answers preflights."""
+
+
 class Envelope:
     """Gives each request its ids, each answer its headers, and no failure a way out untold."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, cors: Cors | None = None) -> None:
+        """`cors` stands around the app, and around what its failures are answered with."""
+        self._cors = cors or _to_no_page
+        self._app = self._cors(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -56,7 +64,12 @@ class Envelope:
             if begun:
                 # The server closes the connection; what it logs must not quote a customer.
                 raise AnswerBrokenError(facts.trace_id) from None
-            await answer(INTERNAL_ERROR, Request(scope))(scope, receive, send_enveloped)
+            failure = self._cors(answer(INTERNAL_ERROR, Request(scope)))
+            await failure(scope, receive, send_enveloped)
+
+
+def _to_no_page(app: ASGIApp) -> ASGIApp:
+    return app
 
 
 def _complete(message: Message, facts: RequestFacts) -> None:

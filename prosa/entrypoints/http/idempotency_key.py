@@ -3,11 +3,9 @@
 import re
 from uuid import uuid4
 
+from prosa.domain.field_rules import is_idempotency_key
 from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
 
-MAX_KEY_CHARACTERS = 255
-
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 # A string of RFC 9651 (structured fields): only the quote and the backslash are escaped.
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _ESCAPED = re.compile(r'\\(["\\])')
@@ -22,7 +20,7 @@ def read_idempotency_key(sent: list[str]) -> str:
     if not sent:
         return uuid4().hex
     key = _unquoted(sent[0]) if len(sent) == 1 else ""
-    if len(key) > MAX_KEY_CHARACTERS or not _PRINTABLE.fullmatch(key):
+    if not is_idempotency_key(key):
         raise RequestRefusedError(refusal("invalid_idempotency_key"))
     return key
 

@@ -70,6 +70,8 @@ class Serving:
     """After how long the stream of a client that takes nothing of it is cut off."""
     body_seconds: float
     """How long a request's body may take to arrive."""
+    hosts: frozenset[str] | None = None
+    """The names beside those of this machine by which requests are answered; None is any."""
 
 
 def serve_by(app: FastAPI, serving: Serving) -> None:

@@ -22,16 +22,7 @@ from prosa.domain.conversation import LEASE_RAN_OUT
 from prosa.domain.identifiers import TurnId
 from prosa.domain.message import MAX_MESSAGE_CHARACTERS
 from prosa.domain.turn import Turn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldError:
-    """What is wrong with one part of a request: where, what (for programs), what (for people)."""
-
-    location: str
-    """`body.text`, `query.limit`, …; of names that we know, never the client's own."""
-    code: str
-    detail: str
+from prosa.entrypoints.field_errors import FieldError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +88,8 @@ REQUEST_PROBLEMS = {
             415,
             "unsupported_media_type",
             "Unsupported media type",
-            "Send JSON in UTF-8, with the header `Content-Type: application/json`.",
+            "Send JSON in UTF-8, with the header `Content-Type: application/json` and without "
+            "`Content-Encoding`.",
         ),
         _kind(422, "validation_error", "Validation error", "See errors for what to mend."),
         _kind(
@@ -193,6 +185,7 @@ PROBLEMS: dict[type[errors.ProsaError], Problem] = {
         "Validation error",
         f"A message may have {MAX_MESSAGE_CHARACTERS} characters.",
     ),
+    errors.InvalidField: REQUEST_PROBLEMS["validation_error"],
     errors.ConversationNotFound: _kind(
         404, "conversation_not_found", "Conversation not found", "There is no such conversation."
     ),
@@ -213,6 +206,7 @@ PROBLEMS: dict[type[errors.ProsaError], Problem] = {
         "deadline_exceeded",
         "Deadline exceeded",
         "No answer was ready in time. The message is stored: ask again with the same key.",
+        1,
     ),
     errors.TurnFailed: TURN_FAILED,
     LanguageModelError: _MODEL_UNAVAILABLE,
@@ -285,7 +279,7 @@ def problem_of(error: BaseException) -> Problem:
         return INTERNAL_ERROR
     if isinstance(error, errors.TurnFailed):
         known = FAILURES_OF_TURNS.get(error.code, TURN_FAILED)
-    if isinstance(error, errors.AccessRefused):
+    if isinstance(error, errors.AccessRefused | errors.InvalidField):
         known = replace(known, detail=_sentence(str(error)))
     # What was not found has no address, and its id may be anything.
     found = not isinstance(error, errors.NotFound)

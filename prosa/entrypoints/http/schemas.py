@@ -16,6 +16,7 @@ from prosa.domain.reply import FinishReason
 from prosa.domain.turn import TurnStatus
 from prosa.entrypoints.customer_fields import (
     CONVERSATION_ID,
+    MESSAGE_ID,
     Channel,
     CustomerId,
     CustomerText,
@@ -25,8 +26,6 @@ from prosa.entrypoints.customer_fields import (
 
 MAX_PAGE = 100
 USUAL_PAGE = 20
-
-MESSAGE_ID = "^msg_[0-9a-f]{32}$"
 
 ConversationPathId = Annotated[
     str,

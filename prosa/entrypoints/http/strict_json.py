@@ -28,6 +28,8 @@ MAX_DEPTH = 32
 
 JSON_TYPE = b"application/json"
 
+_PLAIN = frozenset({b"", b"identity"})
+
 JsonObject = dict[str, object]
 Endpoint = Callable[..., Awaitable[Response]]
 
@@ -47,6 +49,7 @@ class StrictJsonRoute(AuthenticatedRoute):
 
         async def read_then_answer(request: Request) -> Response:
             _require_json(_header(request, b"content-type"))
+            _require_plain(_header(request, b"content-encoding"))
             body = _validated(model, read_object(await _read_body(request)))
             return await endpoint(request=request, body=body, **request.path_params)
 
@@ -136,6 +139,13 @@ def _require_json(content_type: bytes) -> None:
         raise RequestRefusedError(refusal("unsupported_media_type"))
     if charset not in {"utf-8", "utf8"}:
         raise RequestRefusedError(refusal("unsupported_media_type"))
+
+
+def _require_plain(content_encoding: bytes) -> None:
+    """Raise RequestRefusedError (`unsupported_media_type`) where it says that it is encoded."""
+    if content_encoding.lower() not in _PLAIN:
+        detail = "Send the body as it is, without the header `Content-Encoding`."
+        raise RequestRefusedError(refusal("unsupported_media_type", detail))
 
 
 async def _read_body(request: Request) -> bytes:

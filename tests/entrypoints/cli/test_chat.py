@@ -141,4 +141,7 @@ def test_a_model_that_is_away_is_one_sentence(prosa: CommandLine) -> None:
     )
     assert ended.returncode == 1
     assert ended.stdout == ""
-    assert ended.stderr.startswith("prosa: the connection to openai:gpt-4o-mini failed\n")
+    assert ended.stderr.startswith(
+        "prosa: the connection to openai:gpt-4o-mini failed: look whether a server answers at "
+        "http://127.0.0.1:9, where PROSA_OPENAI_BASE_URL leads\n"
+    )

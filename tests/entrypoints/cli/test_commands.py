@@ -67,7 +67,8 @@ def test_an_unknown_setting_stops_every_command(
     ended = main(command)
     assert ended.code == 1
     assert ended.err == (
-        "prosa: There is no setting PROSA_DATABASE (did you mean PROSA_DATABASE_URL?)\n"
+        "prosa: There is no setting PROSA_DATABASE (did you mean PROSA_DATABASE_URL?): "
+        "it is in the environment, and docs/settings.md has all that there are\n"
     )
     assert list(Path.cwd().iterdir()) == []
 
@@ -108,7 +109,9 @@ def test_a_doctor_finds_what_works(main: Main) -> None:
     main("migrate")
     ended = main("doctor")
     assert ended.code == 0
-    parts = "settings identity database prompts guardrail intents turns events queues model"
+    parts = (
+        "settings identity database prompts guardrail intents turns events queues telemetry model"
+    )
     assert [line.split()[:2] for line in ended.out.splitlines()] == [
         ["works", part] for part in parts.split()
     ]
@@ -168,16 +171,89 @@ def test_a_doctor_asks_each_model_of_the_chain(main: Main, monkeypatch: pytest.M
     ended = main("doctor")
     assert ended.code == 1
     gone, scripted = ended.out.splitlines()[-2:]
-    assert gone == "mend   model      the connection to openai:gone failed"
+    assert gone == (
+        "mend   model      the connection to openai:gone failed: look whether a server answers at "
+        "http://127.0.0.1:9, where PROSA_OPENAI_BASE_URL leads"
+    )
     assert scripted.startswith("works  model      scripted answered in ")
     assert "fails 5 times in a row is not asked for 30 s" in ended.out
 
 
-def test_a_doctor_makes_no_database(main: Main, tmp_path: Path) -> None:
+def test_a_doctor_makes_no_database_and_does_not_mind_that_there_is_none(
+    main: Main, tmp_path: Path
+) -> None:
     ended = main("doctor")
-    assert ended.code == 1
-    assert "mend   database   there is no prosa.db yet: run `prosa migrate`" in ended.out
+    assert ended.code == 0
+    assert "works  database   the SQLite file prosa.db is made at the first start" in ended.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_doctor_minds_that_there_can_be_no_database(
+    main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROSA_DATABASE_URL", "sqlite+aiosqlite:///no/prosa.db")
+    assert "there is no folder no" in mended(main)["database"]
+
+
+def test_a_doctor_says_that_a_file_is_no_database(main: Main, tmp_path: Path) -> None:
+    (tmp_path / "prosa.db").write_text("no database" * 100)
+    assert mended(main)["database"].endswith(
+        "the file is no SQLite database, so have PROSA_DATABASE_URL name another"
+    )
+
+
+@pytest.mark.parametrize("command", ["doctor", "migrate"])
+@pytest.mark.parametrize("sign", "/?#@")
+def test_no_part_of_a_databases_password_is_printed(
+    main: Main, monkeypatch: pytest.MonkeyPatch, command: str, sign: str
+) -> None:
+    monkeypatch.setenv("PROSA_DATABASE_URL", f"postgresql+asyncpg://u:ge{sign}heim@h.invalid/x")
+    ended = main(command)
+    assert ended.code == 1
+    printed = ended.out + ended.err
+    assert "PROSA_DATABASE_PASSWORD" in printed
+    assert "ge" + sign not in printed
+    assert "heim" not in printed
+
+
+def test_a_doctor_says_where_telemetry_goes(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "works  telemetry  off: nothing is sent" in main("doctor").out
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@127.0.0.1:9/x")
+    assert (
+        "works  telemetry  traces go to 127.0.0.1:9, metrics go to 127.0.0.1:9; "
+        "whether they are taken there was not tried"
+    ) in main("doctor").out
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "foo")
+    assert "OTEL_TRACES_SAMPLER is 'foo'" in mended(main)["telemetry"]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")
+    assert "write OTEL_EXPORTER_OTLP_ENDPOINT as in http://" in mended(main)["telemetry"]
+
+
+def test_a_doctor_says_that_telemetry_needs_a_package(
+    main: Main, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    assert "install prosa[otel]" in mended(main)["telemetry"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("serve", "--port", "abc"), "'--port': it should be a whole number"),
+        (("serve", "--workers", "0"), "'--workers': it should be greater than or equal to 1"),
+        (("token", "--role", "foo"), "'--role': 'foo' is not one of 'customer', 'service'"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_said_in_plain_words(
+    main: Main, arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in main(*arguments).err
+
+
+@pytest.mark.parametrize("command", [(), ("recover",), ("serve",)])
+def test_help_shows_no_type_beside_a_switch(main: Main, command: tuple[str, ...]) -> None:
+    assert "bool" not in main(*command, "--help").out
 
 
 def test_a_doctor_says_which_setting_is_wrong(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +281,7 @@ def test_without_authentication_only_this_machine_is_served(main: Main, host: st
     assert ended.code == 1
     assert ended.err == (
         "prosa: PROSA_AUTH=none lets everybody in, so --host must be a loopback address "
-        f"such as 127.0.0.1, and {host} is not\n"
+        f"such as 127.0.0.1, and {host} is not; or set PROSA_AUTH=jwt\n"
     )
 
 

@@ -64,7 +64,7 @@ def test_what_is_refused_ends_as_a_dead_letter_and_is_an_exit_code(main: Main, q
     ended = main("consume", "--once", "--json")
     assert ended.code == 1
     assert json.loads(ended.out)["consumed"] == 2
-    assert re.search(r"ERROR .*: message \S+, received 1 times, is refused", ended.err)
+    assert re.search(r"ERROR .*: message \S+, received 1 time, is refused", ended.err)
     assert "segredo" not in ended.err
     assert [one["Body"] for one in waiting(of_the_same_account(queue, "dead"))] == [
         '{"text": "meu segredo"}'
@@ -75,10 +75,11 @@ def test_dead_letters_are_counted_and_moved_back(main: Main, queue: str) -> None
     for key in "abc":
         push(of_the_same_account(queue, "dead"), pushed(key, key=key))
     dry = main("redrive", "--dry-run")
-    assert (dry.code, dry.out) == (0, "There are about 3 messages in the dead-letter queue.\n")
+    assert (dry.code, dry.out) == (0, "In the dead-letter queue: about 3 messages.\n")
     some = main("redrive", "--limit", "1")
-    assert some.out == "Moved 1 message back; about 2 messages in the dead-letter queue now.\n"
+    assert some.out == ("Moved 1 message back; left in the dead-letter queue: about 2 messages.\n")
     assert json.loads(main("redrive", "--json").out) == {"moved": 2, "left": 0}
+    assert main("redrive", "--dry-run").out == "In the dead-letter queue: nothing.\n"
     assert json.loads(main("redrive", "--json").out) == {"moved": 0, "left": 0}
     assert main("consume", "--once").out == "Consumed 3 messages.\n"
 

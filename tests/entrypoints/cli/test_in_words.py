@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prosa.entrypoints.cli.in_words import DEMONSTRATION, is_demonstration, model_in_words
+from prosa.entrypoints.cli.in_words import DEMONSTRATION, counted, is_demonstration, model_in_words
 from prosa.settings import Settings
 
 
@@ -26,3 +26,7 @@ def test_a_chain_is_told_in_its_order() -> None:
 def test_where_another_server_is_asked_its_address_is_told_and_no_password() -> None:
     settings = Settings(models="openai:x", openai_base_url="http://u:hunter2@localhost:9/v1")
     assert model_in_words(settings) == "openai:x at localhost:9"
+
+
+def test_things_are_counted_in_words() -> None:
+    assert [counted(count, "key") for count in (0, 1, 2)] == ["0 keys", "1 key", "2 keys"]

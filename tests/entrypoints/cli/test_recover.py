@@ -60,7 +60,15 @@ def test_once_it_sees_to_everything_and_says_to_how_much(main: Main, crashed: Pa
 @pytest.mark.usefixtures("crashed")
 def test_it_tells_programs_the_same(main: Main) -> None:
     ended = main("recover", "--once", "--json")
-    assert json.loads(ended.out) == {"run_again": 1, "failed": 1}
+    assert json.loads(ended.out) == {"run_again": 1, "failed": 1, "failed_again": 0}
+
+
+@pytest.mark.usefixtures("crashed")
+def test_a_turn_that_fails_again_is_told(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROSA_MODELS", "openai:gone")
+    monkeypatch.setenv("PROSA_OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    ended = main("recover", "--once")
+    assert ended.out == "Crashed turns: 1 run again (of which 1 failed again), 1 failed.\n"
 
 
 def test_a_database_that_is_away_ends_it_with_a_sentence(

@@ -131,6 +131,19 @@ def test_it_starts_without_its_database_and_says_so(prosa: CommandLine) -> None:
     assert "Olá" not in logged
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_authentication_a_page_whose_name_leads_here_is_refused(
+    prosa: CommandLine, workers: str
+) -> None:
+    with serving(prosa, "--workers", workers) as (server, client):
+        own, other = (
+            client.get("/v1/conversations", headers={"Host": host}).status_code
+            for host in ("localhost:8000", "evil.example")
+        )
+        assert stop(server)[0] == 0
+    assert (own, other) == (200, 403)
+
+
 def test_several_processes_serve_one_port(prosa: CommandLine) -> None:
     with serving(prosa, "--workers", "2") as (server, client):
         answers = [client.post("/v1/messages", json={"text": "Olá"}) for _ in range(4)]

@@ -41,7 +41,7 @@ async def test_from_the_signal_on_no_turn_is_taken_and_the_server_is_told_too(
     def opened() -> contextlib.AbstractAsyncContextManager[Parts]:
         return contextlib.nullcontext(parts_with())
 
-    app = serve._app(Settings(), opened)
+    app = serve._app(Settings(), "prosa", opened)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://prosa") as client,

@@ -95,6 +95,11 @@ def test_without_a_customer_it_is_a_services(main: Main) -> None:
         ("--role", "service", "--customer", "ana"),
         ("--role", "admin"),
         ("--seconds", "0"),
+        ("--tenant", ""),
+        ("--tenant", "a\n"),
+        ("--tenant", "x" * 129),
+        ("--customer", ""),
+        ("--customer", "x" * 129),
     ],
 )
 def test_what_makes_no_sense_is_refused(main: Main, tmp_path: Path, arguments: tuple[str]) -> None:
@@ -117,6 +122,11 @@ def test_the_doctor_looks_for_the_issuers_keys(main: Main, monkeypatch: pytest.M
     for name, value in variables_in(main("token").err).items():
         monkeypatch.setenv(name, value)
     file = Path(".prosa/jwks.json").resolve()
-    assert f"has 1 keys at file:{file}" in main("doctor").out
+    assert f"has 1 key at file:{file}" in main("doctor").out
+    file.write_text("no keys")
+    assert (
+        f"mend   identity   PROSA_JWKS_URL leads to file:{file}: what is there is no JSON Web Key "
+        "Set that can be used (JSONDecodeError)"
+    ) in main("doctor").out
     file.unlink()
     assert f"mend   identity   {file} cannot be read" in main("doctor").out

@@ -1,5 +1,6 @@
 """Which bodies are taken: media type, size, strict JSON, and what each field may hold."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 
@@ -206,7 +207,75 @@ async def test_a_field_that_may_not_be_so_is_named(
     errors = problem["errors"]
     assert isinstance(errors, list)
     assert [(error["location"], error["code"]) for error in errors] == [(location, code)]
-    assert errors[0]["detail"].startswith(location)
+    assert location in errors[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"text": ""}, "body.text must not be empty"),
+        ({"text": "a", "metadata": {"k": 1}}, "each value of body.metadata must be a string"),
+        (
+            {"text": "a", "metadata": {"k": "x" * 513}},
+            "each value of body.metadata may have at most 512 characters",
+        ),
+        (
+            {"text": "a", "metadata": {"x" * 65: "v"}},
+            "each key of body.metadata may have at most 64 characters",
+        ),
+        (
+            {"text": "a", "texto": "b"},
+            "body has a field that is not known here; body may have text, metadata",
+        ),
+        (
+            {"text": "a", "customer_id": "c"},
+            "body.customer_id is not known here; body may have text, metadata",
+        ),
+    ],
+    ids=lambda value: ascii(value)[:32],
+)
+async def test_what_is_said_of_a_field_is_true_of_it(
+    client: httpx.AsyncClient, body: dict[str, object], detail: str
+) -> None:
+    address = f"/v1/conversations/conv_{'0' * 32}/messages"
+    response = await client.post(address, json=body)
+    errors = problem_in(response)["errors"]
+    assert isinstance(errors, list)
+    assert [error["detail"] for error in errors] == [detail]
+
+
+async def test_a_query_is_told_what_it_may_have(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/conversations", params={"page": "2"})
+    assert problem_in(response)["errors"] == [
+        {
+            "location": "query",
+            "code": "unknown_field",
+            "detail": "query has a field that is not known here; "
+            "query may have limit, after, order, status, owner, customer_id",
+        }
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
+async def test_a_body_that_is_encoded_is_refused_by_the_header_that_says_so(
+    client: httpx.AsyncClient, encoding: str
+) -> None:
+    headers = {**JSON, "Content-Encoding": encoding}
+    body = gzip.compress(b'{"text": "a"}')
+    response = await client.post(ADDRESS, content=body, headers=headers)
+    assert response.status_code == 415
+    problem = problem_in(response)
+    assert problem["code"] == "unsupported_media_type"
+    assert problem["detail"] == "Send the body as it is, without the header `Content-Encoding`."
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+async def test_a_body_that_is_encoded_as_it_is_is_taken(
+    client: httpx.AsyncClient, encoding: str
+) -> None:
+    headers = {**JSON, "Content-Encoding": encoding}
+    response = await client.post(ADDRESS, content=b'{"text": "a"}', headers=headers)
+    assert response.status_code == 200
 
 
 async def test_limits_are_inclusive(client: httpx.AsyncClient) -> None:

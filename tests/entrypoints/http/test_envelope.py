@@ -95,6 +95,19 @@ async def test_pages_of_listed_origins_may_call_and_read_what_went_wrong() -> No
     assert "access-control-allow-origin" not in other.headers
 
 
+async def test_what_cors_answers_by_itself_carries_what_every_answer_does() -> None:
+    app = app_of(parts_with(), cors_origins=("https://shop.example",))
+    async with served(parts_with(), app) as client:
+        for origin, status in (("https://shop.example", 200), ("https://evil.example", 400)):
+            asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            preflight = await client.options(
+                "/v1/messages", headers={**asked, "X-Request-Id": "order-4711"}
+            )
+            assert preflight.status_code == status
+            assert preflight.headers["x-request-id"] == "order-4711"
+            assert preflight.headers["x-content-type-options"] == "nosniff"
+
+
 def scope() -> Scope:
     return {"type": "http", "method": "GET", "path": "/", "headers": []}
 
