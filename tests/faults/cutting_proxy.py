@@ -81,11 +81,12 @@ class _Wire:
         try:
             await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Before anything is waited for: this task may be cancelled there.
+            for _, writer in (self._client, self._server):
+                writer.close()
             for direction in directions:
                 direction.cancel()
             await asyncio.gather(*directions, return_exceptions=True)
-            for _, writer in (self._client, self._server):
-                writer.close()
 
     async def _to_server(self) -> None:
         while said := await self._client[0].read(65_536):
