@@ -6,7 +6,7 @@ from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.loading import history_from, turn_from
 from prosa.adapters.sql.row_mapping import HEADER_COLUMNS, attempt_row, found_of, header_of
-from prosa.adapters.sql.saving import Write, save
+from prosa.adapters.sql.saving import Write
 from prosa.application.ports.attempt_store import AttemptStore
 from prosa.domain.conversation import Conversation
 from prosa.domain.errors import StaleAttempt, TurnNotFound
@@ -43,6 +43,5 @@ class SqlAttemptStore(AttemptStore):
 
     async def save(self, attempt: Attempt) -> None:
         """Insert the row or change it."""
-        async with self._database.lending() as connection:
-            rows = {Write.KEEP_ATTEMPTS: [attempt_row(attempt)]}
-            await save(connection, self._database.dialect, rows)
+        row = attempt_row(attempt, self._database.dialect)
+        await self._database.save({Write.KEEP_ATTEMPTS: [row]})

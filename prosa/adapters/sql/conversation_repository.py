@@ -1,9 +1,7 @@
 """Conversations in the tables, within a unit of work."""
 
-from prosa.adapters.sql.connection import SqlConnection
-from prosa.adapters.sql.database import translated
-from prosa.adapters.sql.dialect import SqlDialect
-from prosa.adapters.sql.loading import load
+from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.loading import load_by_id, load_by_turn
 from prosa.adapters.sql.row_mapping import (
     attempt_row,
     conversation_row,
@@ -22,36 +20,21 @@ from prosa.domain.identifiers import ConversationId, TenantId, TurnId
 class SqlConversationRepository(ConversationRepository):
     """Loads at once; gathers what the unit of work saves."""
 
-    def __init__(self, connection: SqlConnection, dialect: SqlDialect, tenant_id: TenantId) -> None:
-        self._connection = connection
-        self._dialect = dialect
+    def __init__(self, database: Database, tenant_id: TenantId) -> None:
+        self._database = database
         self._tenant_id = tenant_id
         self._pending: tuple[Write, Conversation] | None = None
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:
         """Load."""
-        with translated():
-            conversation = await load(
-                self._connection,
-                self._dialect,
-                self._tenant_id,
-                conversation_id=conversation_id,
-                history=history,
-            )
+        conversation = await load_by_id(self._database, self._tenant_id, conversation_id, history)
         if conversation is None:
             raise ConversationNotFound(conversation_id)
         return conversation
 
     async def get_by_turn(self, turn_id: TurnId, *, history: int = 0) -> Conversation:
         """Load."""
-        with translated():
-            conversation = await load(
-                self._connection,
-                self._dialect,
-                self._tenant_id,
-                turn_id=turn_id,
-                history=history,
-            )
+        conversation = await load_by_turn(self._database, self._tenant_id, turn_id, history)
         if conversation is None:
             raise TurnNotFound(turn_id)
         return conversation
@@ -70,7 +53,7 @@ class SqlConversationRepository(ConversationRepository):
             return {}
         write, conversation = self._pending
         header, changes = conversation.header, conversation.changes
-        dialect, tenant_id = self._dialect, self._tenant_id
+        dialect, tenant_id = self._database.dialect, self._tenant_id
         return {
             write: [conversation_row(header, dialect)],
             Write.ADD_MESSAGES: [
@@ -79,7 +62,7 @@ class SqlConversationRepository(ConversationRepository):
             Write.KEEP_TURNS: [
                 turn_row(turn, tenant_id, dialect) for turn in changes.turns.values()
             ],
-            Write.KEEP_ATTEMPTS: [attempt_row(attempt) for attempt in changes.attempts],
+            Write.KEEP_ATTEMPTS: [attempt_row(attempt, dialect) for attempt in changes.attempts],
             Write.ADD_USAGE: [
                 row
                 for attempt in changes.attempts

@@ -1,19 +1,21 @@
-"""The database: lends connections, and translates what its drivers raise in one place."""
+"""The database: lends connections, and saves."""
 
-import sys
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Any
 
+from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.connection import PostgresPool, SqlConnection, SqlPool
 from prosa.adapters.sql.dialect import POSTGRES, SQLITE, SqlDialect
+from prosa.adapters.sql.driver_errors import committing, translated
+from prosa.adapters.sql.group_commit import GroupCommit
+from prosa.adapters.sql.group_load import GroupLoad
 from prosa.adapters.sql.postgres_address import UNREADABLE
-from prosa.application.ports.secret_store import Secret, SecretUnavailable, SecretUnreadable
-from prosa.application.ports.unit_of_work import (
-    CommitUnknown,
-    StorageUnavailable,
-    VersionConflict,
-)
+from prosa.adapters.sql.saving import Rows, save_in_a_transaction
+from prosa.application.ports.secret_store import Secret
 from prosa.domain.errors import ConfigurationError
+from prosa.domain.identifiers import ConversationId, TenantId
 
 SCHEMA_REVISION = "0002"
 """The migration that makes the tables what they are. Revisions are numbers that ascend."""
@@ -28,10 +30,46 @@ class Database:
     def __init__(self, url: str, *, password: Secret | None = None) -> None:
         """`password` takes the place of one in the address; SQLite has none."""
         self.dialect, self._pool = _dialect_and_pool(url, password)
+        self._group_load = GroupLoad(self.lending)
+        self._group_commit = GroupCommit(self.lending)
 
     def lending(self) -> AbstractAsyncContextManager[SqlConnection]:
         """Lend a connection. Raises StorageUnavailable or VersionConflict for what goes wrong."""
         return _Lending(self._pool.lend())
+
+    async def load(
+        self, tenant_id: TenantId, conversation_id: ConversationId, history: int
+    ) -> Sequence[Any] | None:
+        """Load the header's columns, the turn that runs, and the newest `history` messages.
+
+        Raises StorageUnavailable.
+        """
+        if self.dialect.is_postgres:
+            found: Sequence[Any] | None = await self._group_load.load(
+                tenant_id, conversation_id, history
+            )
+            return found
+        statement = compiled(self.dialect, "loading.by_id")
+        values = statement.values(
+            tenant_id=tenant_id, conversation_id=conversation_id, history=history
+        )
+        async with self.lending() as connection:
+            rows = await connection.fetch(statement.sql, values)
+        return rows[0] if rows else None
+
+    async def save(self, rows: Rows) -> None:
+        """Write rows together, or nothing of them.
+
+        Raises KeyTaken, VersionConflict, StorageUnavailable and CommitUnknown.
+        """
+        if not any(rows.values()):
+            return
+        if self.dialect.is_postgres:
+            await self._group_commit.save(rows)
+            return
+        async with self.lending() as connection:
+            with committing():
+                await save_in_a_transaction(connection, rows)
 
     async def check(self) -> str | None:
         """Prove that it answers and is migrated; says so where it is of a newer version.
@@ -102,108 +140,6 @@ class _Lending(AbstractAsyncContextManager[SqlConnection]):
             await self._loan.__aexit__(kind, error, traceback)
             if error is not None:
                 raise error
-
-
-class translated(AbstractContextManager[None]):  # noqa: N801  named as what a block is
-    """Translate whatever a driver raises.
-
-    A broken constraint means that somebody else was first, and so does a deadlock, of which
-    Postgres has one side go on: VersionConflict. Anything else is StorageUnavailable.
-    """
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(
-        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        """Raise in the error's place what it means."""
-        if isinstance(error, SecretUnavailable | SecretUnreadable):
-            raise StorageUnavailable(f"the database's password: {error}") from error
-        if error is None or not isinstance(error, _driver_errors()):
-            return
-        # The text of a driver's error may hold values of a statement, and with them a message.
-        if _breaks_constraint(error) or _state(error).startswith(LOST_RACE):
-            raise VersionConflict("somebody else saved the conversation first") from error
-        away = isinstance(error, OSError | TimeoutError)
-        what = "cannot be reached, or has no connection free" if away else "refused or failed"
-        hint = ": does its server run where PROSA_DATABASE_URL leads?" if away else _hint(error)
-        raise StorageUnavailable(f"the database {what} ({_cause(error)}){hint}") from error
-
-
-class committing(AbstractContextManager[None]):  # noqa: N801  as above
-    """Tell a failure that wrote nothing from one after which nobody knows.
-
-    What the server itself reports was not written. Where the connection broke, or the server says
-    that it breaks it, it may have been.
-    """
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(
-        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        """Raise CommitUnknown in the place of an error after which nobody knows."""
-        if error is None or not isinstance(error, _driver_errors()):
-            return
-        if _state(error).startswith(BROKEN_CONNECTION) or isinstance(error, _breaks()):
-            raise CommitUnknown(f"broken off while committing ({_cause(error)})") from error
-
-
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOST_RACE = ("23", "40")
-"""A broken constraint; a transaction that was undone for another's sake."""
-BROKEN_CONNECTION = ("08", "57P")
-"""A broken connection; a server that stops or was told to end the connection."""
-
-
-def _breaks() -> tuple[type[BaseException], ...]:
-    """List how a connection breaks without a word from the server."""
-    errors: tuple[type[BaseException], ...] = (OSError,)
-    if asyncpg := sys.modules.get("asyncpg"):
-        errors += (asyncpg.InternalClientError,)
-    return errors
-
-
-def _driver_errors() -> tuple[type[BaseException], ...]:
-    """List what may come: the network's, SQLAlchemy's own, and asyncpg's, of several roots."""
-    errors: tuple[type[BaseException], ...] = (OSError, TimeoutError)
-    if sqlalchemy := sys.modules.get("sqlalchemy.exc"):
-        errors += (sqlalchemy.SQLAlchemyError,)
-    if asyncpg := sys.modules.get("asyncpg"):
-        errors += (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-    return errors
-
-
-def _breaks_constraint(error: BaseException) -> bool:
-    sqlalchemy = sys.modules.get("sqlalchemy.exc")
-    return sqlalchemy is not None and isinstance(error, sqlalchemy.IntegrityError)
-
-
-def _state(error: BaseException) -> str:
-    return getattr(error, "sqlstate", None) or ""
-
-
-def _cause(error: BaseException) -> str:
-    origin = getattr(error, "orig", None) or error
-    return f"{type(origin).__name__} {_code(origin)}".strip()
-
-
-def _code(origin: BaseException) -> str:
-    return _state(origin) or getattr(origin, "sqlite_errorname", "")
-
-
-_HINTS = {
-    "SQLITE_NOTADB": ": the file is no SQLite database, so have PROSA_DATABASE_URL name another",
-    "28P01": ": look at user and password in PROSA_DATABASE_URL, or at PROSA_DATABASE_PASSWORD",
-    "3D000": ": make the database first, or have PROSA_DATABASE_URL name another",
-}
-
-
-def _hint(error: BaseException) -> str:
-    """Say what to do, where the settings are wrong."""
-    return _HINTS.get(_code(getattr(error, "orig", None) or error), "")
 
 
 def _dialect_and_pool(address: str, password: Secret | None) -> tuple[SqlDialect, SqlPool]:

@@ -6,11 +6,18 @@ Values go in and come out as the drivers have them: JSON as text, instants as `i
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+
+import orjson
+
+T = TypeVar("T")
+
+Json = Any
+"""What `orjson.loads` returns."""
 
 Value = str | int | float | bool | datetime | list[str] | None
-Row = tuple[Value, ...]
-Argument = str | bool | int | tuple[str, ...] | tuple[tuple[str, int], ...]
+Row = tuple[Value | Json, ...]
+Argument = str | bool | int | tuple[str, ...]
 """What a statement's text may depend on."""
 
 
@@ -19,8 +26,13 @@ def iso_text(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat(timespec="microseconds")
 
 
-def _as_it_is(instant: datetime | None) -> datetime | None:
-    return instant
+def json_text(value: Json) -> str:
+    """Write JSON text."""
+    return orjson.dumps(value).decode()
+
+
+def _as_it_is(value: T) -> T:
+    return value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +42,8 @@ class SqlDialect:
     is_postgres: bool
     instant: Callable[[datetime | None], Value]
     """Makes an instant what the driver takes for one."""
+    json: Callable[[Json], Json]
+    """Makes of JSON what a save takes: text, or, where all of it is JSON, what it is."""
     find_revisions: str
     """Selects a row where the table of migrations exists."""
 
@@ -37,12 +51,14 @@ class SqlDialect:
 POSTGRES = SqlDialect(
     is_postgres=True,
     instant=_as_it_is,
+    json=_as_it_is,
     find_revisions="select 1 from pg_tables where tablename = 'alembic_version'"
     " and schemaname = any(current_schemas(false))",
 )
 SQLITE = SqlDialect(
     is_postgres=False,
     instant=iso_text,
+    json=json_text,
     find_revisions="select 1 from sqlite_master where name = 'alembic_version'",
 )
 

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from prosa.adapters.sql.compiled import compiled
-from prosa.adapters.sql.connection import SqlConnection
-from prosa.adapters.sql.dialect import SqlDialect
+from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.dialect import Json
 from prosa.adapters.sql.row_mapping import (
     HEADER_COLUMNS,
     TURN_COLUMNS,
-    Json,
     as_json,
     header_of,
     message_of,
@@ -36,27 +35,27 @@ def history_from(array: Json) -> list[Message]:
     return [message_of(values) for values in sorted(as_json(array), key=_sequence_of)]
 
 
-async def load(
-    connection: SqlConnection,
-    dialect: SqlDialect,
-    tenant_id: TenantId,
-    *,
-    conversation_id: ConversationId | None = None,
-    turn_id: TurnId | None = None,
-    history: int,
+async def load_by_id(
+    database: Database, tenant_id: TenantId, conversation_id: ConversationId, history: int
 ) -> Conversation | None:
-    """Load a conversation by its own id or by that of one of its turns, from one snapshot."""
-    statement = compiled(dialect, "loading.by_turn" if turn_id else "loading.by_id")
-    values = statement.values(
-        tenant_id=tenant_id,
-        conversation_id=conversation_id,
-        turn_id=turn_id,
-        history=history,
-    )
-    rows = await connection.fetch(statement.sql, values)
-    if not rows:
+    """Load a conversation by its own id, from one snapshot."""
+    return _conversation_of(await database.load(tenant_id, conversation_id, history))
+
+
+async def load_by_turn(
+    database: Database, tenant_id: TenantId, turn_id: TurnId, history: int
+) -> Conversation | None:
+    """Load a conversation by the id of one of its turns, from one snapshot."""
+    statement = compiled(database.dialect, "loading.by_turn")
+    values = statement.values(tenant_id=tenant_id, turn_id=turn_id, history=history)
+    async with database.lending() as connection:
+        rows = await connection.fetch(statement.sql, values)
+    return _conversation_of(rows[0] if rows else None)
+
+
+def _conversation_of(row: Sequence[Any] | None) -> Conversation | None:
+    if row is None:
         return None
-    row = rows[0]
     return Conversation.restore(
         header_of(row),
         turns=[turn_from(values) for values in as_json(row[HEADER_COLUMNS])],

@@ -8,8 +8,8 @@ from typing import Any
 from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.connection import Rows, SqlConnection
 from prosa.adapters.sql.database import Database
-from prosa.adapters.sql.dialect import Value
-from prosa.adapters.sql.row_mapping import as_instant, to_json
+from prosa.adapters.sql.dialect import Value, json_text
+from prosa.adapters.sql.row_mapping import as_instant
 from prosa.application.ports.event_bus import PublishedEvent
 from prosa.application.ports.outbox import Backlog, FailedEntry, Outbox, OutboxEntry
 from prosa.domain.identifiers import EventId
@@ -51,7 +51,7 @@ class SqlOutbox(Outbox):
         self, connection: SqlConnection, ids: Sequence[EventId], now: datetime
     ) -> None:
         dialect = self._database.dialect
-        listed: list[str] | str = list(ids) if dialect.is_postgres else to_json(ids)
+        listed: list[str] | str = list(ids) if dialect.is_postgres else json_text(ids)
         kind = "array" if dialect.is_postgres else "json"
         statement = compiled(dialect, f"outbox.mark_published_of_{kind}")
         await connection.fetch(

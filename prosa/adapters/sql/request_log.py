@@ -1,9 +1,7 @@
 """Claimed idempotency keys in their table, within a unit of work."""
 
 from prosa.adapters.sql.compiled import compiled
-from prosa.adapters.sql.connection import SqlConnection
-from prosa.adapters.sql.database import translated
-from prosa.adapters.sql.dialect import SqlDialect
+from prosa.adapters.sql.database import Database
 from prosa.adapters.sql.row_mapping import as_instant, request_row
 from prosa.adapters.sql.saving import Rows, Write
 from prosa.application.ports.request_log import LoggedRequest, RequestKey, RequestLog
@@ -13,23 +11,22 @@ from prosa.domain.identifiers import ConversationId, TenantId
 class SqlRequestLog(RequestLog):
     """Finds at once; claims with the unit of work's save."""
 
-    def __init__(self, connection: SqlConnection, dialect: SqlDialect, tenant_id: TenantId) -> None:
-        self._connection = connection
-        self._dialect = dialect
+    def __init__(self, database: Database, tenant_id: TenantId) -> None:
+        self._database = database
         self._tenant_id = tenant_id
         self._pending: list[LoggedRequest] = []
 
     async def find(self, key: RequestKey) -> LoggedRequest | None:
         """Look the key up."""
-        statement = compiled(self._dialect, "requests.find")
+        statement = compiled(self._database.dialect, "requests.find")
         values = statement.values(
             tenant_id=self._tenant_id,
             caller=key.caller,
             operation=key.operation,
             request_key=key.key,
         )
-        with translated():
-            rows = await self._connection.fetch(statement.sql, values)
+        async with self._database.lending() as connection:
+            rows = await connection.fetch(statement.sql, values)
         if not rows:
             return None
         fingerprint, resource_id, created_at = rows[0]
@@ -46,5 +43,7 @@ class SqlRequestLog(RequestLog):
 
     def rows(self) -> Rows:
         """List what there is to write."""
-        claims = [request_row(one, self._tenant_id, self._dialect) for one in self._pending]
+        claims = [
+            request_row(one, self._tenant_id, self._database.dialect) for one in self._pending
+        ]
         return {Write.CLAIM_KEY: claims} if claims else {}

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import orjson
 
 from prosa.adapters import event_format
-from prosa.adapters.sql.dialect import Row, SqlDialect
+from prosa.adapters.sql.dialect import Json, Row, SqlDialect
 from prosa.application.ports.request_log import LoggedRequest
 from prosa.domain.content import Part, Text, ToolCall, ToolResult
 from prosa.domain.conversation_header import ConversationHeader, ConversationStatus, Owner
@@ -27,20 +27,12 @@ from prosa.domain.reply import (
 from prosa.domain.turn import Attempt, Turn, TurnError, TurnStatus
 from prosa.domain.verdict import Direction, Finding
 
-Json = Any
-"""What `orjson.loads` returns: its shape is what the functions below say."""
-
 HEADER_COLUMNS = 13
 TURN_COLUMNS = 16
 """Of `conversations`, and of `turns` behind the tenant."""
 
 PLACE_OF_KEY = 3
 """Where a row of `requests` has its key."""
-
-
-def to_json(value: Json) -> str:
-    """Write JSON text."""
-    return orjson.dumps(value).decode()
 
 
 def as_instant(value: datetime | str) -> datetime:
@@ -65,7 +57,7 @@ def conversation_row(header: ConversationHeader, dialect: SqlDialect) -> Row:
         header.owner.value,
         header.customer_id,
         header.channel,
-        to_json(dict(header.metadata)),
+        dialect.json(dict(header.metadata)),
         dialect.instant(header.created_at),
         dialect.instant(header.updated_at),
         header.message_count,
@@ -107,9 +99,9 @@ def message_row(message: Message, tenant_id: TenantId, dialect: SqlDialect) -> R
         message.id,
         message.turn_id,
         message.role.value,
-        to_json([_part_json(part) for part in message.parts]),
-        None if provenance is None else to_json(_provenance_json(provenance)),
-        to_json(dict(message.metadata)),
+        dialect.json([_part_json(part) for part in message.parts]),
+        None if provenance is None else dialect.json(_provenance_json(provenance)),
+        dialect.json(dict(message.metadata)),
         dialect.instant(message.created_at),
     )
 
@@ -254,9 +246,9 @@ def turn_of(values: Sequence[Any], message: Sequence[Any], reply: Sequence[Any] 
 # Attempts and what they used
 
 
-def attempt_row(attempt: Attempt) -> Row:
+def attempt_row(attempt: Attempt, dialect: SqlDialect) -> Row:
     """In the order of the table's columns."""
-    return attempt.tenant_id, attempt.turn_id, attempt.number, to_json(_found_json(attempt))
+    return attempt.tenant_id, attempt.turn_id, attempt.number, dialect.json(_found_json(attempt))
 
 
 def found_of(value: str | None) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.dialect import POSTGRES
+from prosa.adapters.sql.group_commit import KEY_TAKEN
 from prosa.adapters.sql.postgres_address import connect_options
 from prosa.adapters.sql.row_mapping import HEADER_COLUMNS, PLACE_OF_KEY, TURN_COLUMNS
-from prosa.adapters.sql.saving import KEY_TAKEN
 from prosa.adapters.sql.tables import conversations, requests, turns
 from tests.adapters.sql.compiled_statements import WRITTEN, content
 
@@ -53,10 +53,9 @@ def test_a_turn_on_postgres_loads_no_sqlalchemy(postgres_url: str) -> None:
 
 
 def test_what_was_not_compiled_beforehand_is_compiled_when_it_is_needed() -> None:
-    shape = (("save_conversation", 1), ("add_messages", 7), ("add_events", 7))
-    statement = compiled(POSTGRES, "saving.at_once", shape)
-    assert statement.sql.startswith("WITH save_conversation AS")
-    assert len(statement.names) == 9 + 70 + 49
+    statement = compiled(POSTGRES, "loading.by_id")
+    assert "WHERE conversations.tenant_id = $" in statement.sql
+    assert set(statement.names) == {"tenant_id", "conversation_id", "history"}
 
 
 def test_what_rows_are_mapped_by_is_what_the_tables_have() -> None:

@@ -1,6 +1,5 @@
 """A turn costs the database the same, however long its conversation is."""
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import pytest
 
 from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.database import Database
+from prosa.adapters.sql.tables import metadata
 from prosa.adapters.sql.unit_of_work import SqlUnitOfWork
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
 from prosa.domain.conversation import Conversation
@@ -133,19 +133,29 @@ async def take_turn(
         await work.commit()
 
 
-@pytest.mark.parametrize("load", ["loading.by_id", "loading.by_turn"])
-async def test_a_load_planned_on_empty_tables_reads_no_more_than_it_has_to(
-    postgres: Database, load: str
+@pytest.mark.parametrize(
+    ("name", "indexed"),
+    [("loading.of_array", 5), ("loading.by_turn", 6), ("saving.of_arrays", 1)],
+)
+async def test_what_is_planned_on_empty_tables_reads_no_more_than_it_has_to(
+    postgres: Database, name: str, indexed: int
 ) -> None:
-    statement = compiled(postgres.dialect, load)
-    async with postgres.lending() as connection:
-        for table in ("conversations", "turns", "messages"):
-            await connection.fetch(
-                f"create temp table {table} (like public.{table} including all)", ()
+    """Each row is found by the whole of a key; nothing is joined, and no table read through."""
+    tables = [table.name for table in metadata.sorted_tables]
+    statement = compiled(postgres.dialect, name)
+    parameters = ", ".join("null" for _ in statement.names)
+    async with postgres.lending() as connection, connection.transaction():
+        for table in tables:
+            created = (
+                f"create temp table {table} (like public.{table} including all) on commit drop"
             )
-        plan = await connection.fetch("explain " + re.sub(r"\$\d+", "'1'", statement.sql), ())
-        for table in ("conversations", "turns", "messages"):
-            await connection.fetch(f"drop table pg_temp.{table}", ())
-    conditions = [line for (line,) in plan if "Index Cond" in line]
-    assert conditions
+            await connection.fetch(created, ())
+        await connection.fetch("set local plan_cache_mode = force_generic_plan", ())
+        await connection.fetch(f"prepare planned as {statement.sql}", ())
+        plan = await connection.fetch(f"explain execute planned({parameters})", ())
+        await connection.fetch("deallocate planned", ())
+    lines = [line for (line,) in plan]
+    conditions = [line for line in lines if "Index Cond" in line]
+    assert len(conditions) == indexed, lines
     assert all(" AND " in condition for condition in conditions)
+    assert not [line for line in lines if "Seq Scan on" in line or "Join" in line]

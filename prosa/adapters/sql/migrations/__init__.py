@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from prosa.adapters.sql.connection import LEND_SECONDS
-from prosa.adapters.sql.database import translated
+from prosa.adapters.sql.driver_errors import translated
 from prosa.adapters.sql.sqlite_connection import sqlite_engine
 from prosa.application.ports.secret_store import Secret
 from prosa.domain.errors import ConfigurationError

@@ -1,11 +1,20 @@
-"""SQL functions that the two databases write otherwise."""
+"""SQL functions that the two databases write otherwise, and rows that Postgres is given as JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import JSON, Column, TableValuedAlias, bindparam, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import Text
+from sqlalchemy.types import Text, TypeEngine
+
+
+def given_rows(parameter: str, types: Sequence[TypeEngine[Any]]) -> TableValuedAlias:
+    """Read rows from a JSON array of objects, whose fields are named by their places: c0, c1, …."""
+    columns = (Column(f"c{place}", of_type) for place, of_type in enumerate(types))
+    rows = func.json_to_recordset(bindparam(parameter, type_=JSON()))
+    return rows.table_valued(*columns).render_derived(name="given", with_types=True)
 
 
 class json_array(FunctionElement[Any]):  # noqa: N801  named as SQL functions are

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Integer,
     ScalarSelect,
     Select,
     bindparam,
@@ -13,7 +14,7 @@ from sqlalchemy import (
     select,
 )
 
-from prosa.adapters.sql.statements.elements import json_array, json_rows, json_value
+from prosa.adapters.sql.statements.elements import given_rows, json_array, json_rows, json_value
 from prosa.adapters.sql.tables import Json as JsonColumn
 from prosa.adapters.sql.tables import conversations, messages, turns
 
@@ -27,6 +28,25 @@ _running = turns.c.id == conversations.c.running_turn_id
 def by_id() -> Select[Any]:
     """Load a conversation by its own id."""
     return _load(conversations.c.id == bindparam("conversation_id"), _running)
+
+
+def of_array() -> Select[Any]:
+    """Load conversations by their own ids, for Postgres: for each place a JSON array, or null.
+
+    What is asked for are rows of a place, a tenant, an id, and how much history. Each is a
+    sub-select by the full key and no join, which Postgres might plan to read whole tables while
+    they are small.
+    """
+    columns = conversations.c
+    types = [Integer(), columns.tenant_id.type, columns.id.type, Integer()]
+    given = given_rows("asked_for", types)
+    parts = [*map(_for_json, columns), _turns_in_question(_running)]
+    found = (
+        select(json_array(*parts, history_of(conversations, given.c.c3)))
+        .where(columns.tenant_id == given.c.c1, columns.id == given.c.c2)
+        .scalar_subquery()
+    )
+    return select(given.c.c0, found)
 
 
 def by_turn() -> Select[Any]:
@@ -61,22 +81,25 @@ def messages_of_turn() -> Sequence[ColumnElement[Any]]:
     ]
 
 
-def history_of(header: FromClause) -> ScalarSelect[Any]:
-    """Sub-select of the newest `:history` messages, by the header's own count of them."""
+def history_of(header: FromClause, history: ColumnElement[int] | None = None) -> ScalarSelect[Any]:
+    """Sub-select of the newest `history` messages, by the header's own count of them."""
+    if history is None:
+        history = bindparam("history", type_=Integer())
     return (
-        select(json_rows(json_array(*_for_json(messages))))
+        select(json_rows(json_array(*_behind_tenant_for_json(messages))))
         .where(
             messages.c.tenant_id == header.c.tenant_id,
             messages.c.conversation_id == header.c.id,
-            messages.c.sequence > header.c.message_count - bindparam("history"),
+            messages.c.sequence > header.c.message_count - history,
         )
+        .correlate_except(messages)
         .scalar_subquery()
     )
 
 
 def _message_of_turn(message: FromClause, sequence: ColumnElement[Any]) -> ScalarSelect[Any]:
     return (
-        select(json_array(*_for_json(message)))
+        select(json_array(*_behind_tenant_for_json(message)))
         .where(
             message.c.tenant_id == turns.c.tenant_id,
             message.c.conversation_id == turns.c.conversation_id,
@@ -86,15 +109,16 @@ def _message_of_turn(message: FromClause, sequence: ColumnElement[Any]) -> Scala
     )
 
 
-def _for_json(table: FromClause) -> list[Any]:
-    return [
-        json_value(column) if column.type is JsonColumn else column
-        for column in behind_tenant(table)
-    ]
+def _behind_tenant_for_json(table: FromClause) -> list[Any]:
+    return [_for_json(column) for column in behind_tenant(table)]
+
+
+def _for_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return json_value(column) if column.type is JsonColumn else column
 
 
 def _turns_in_question(wanted: ColumnElement[bool]) -> ScalarSelect[Any]:
-    columns = [*_for_json(turns), *messages_of_turn()]
+    columns = [*_behind_tenant_for_json(turns), *messages_of_turn()]
     return (
         select(json_rows(json_array(*columns)))
         .where(turns.c.tenant_id == conversations.c.tenant_id, wanted)

@@ -1,20 +1,22 @@
-"""The save, by its shape: how many rows each kind of write has.
+"""The save: all that units of work write, kind by kind."""
 
-Parameters are named `v0`, `v1` and so on, by the place of their values where all values of all rows
-stand one after the other.
-"""
-
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
+    CTE,
     BindParameter,
     Column,
+    ColumnElement,
+    Integer,
+    Label,
     Select,
     Table,
+    TableValuedAlias,
     Update,
     bindparam,
+    cast,
     func,
     literal_column,
     select,
@@ -23,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
+from prosa.adapters.sql.statements.elements import given_rows
 from prosa.adapters.sql.tables import (
     attempts,
     conversations,
@@ -33,8 +36,7 @@ from prosa.adapters.sql.tables import (
     usage,
 )
 
-Insert = postgresql.Insert | sqlite.Insert
-Insertion = Callable[[Table], Insert]
+AnyInsert = TypeVar("AnyInsert", postgresql.Insert, sqlite.Insert)
 
 OUTBOX_COLUMNS_WRITTEN = 7
 CHANGING_COLUMNS = (
@@ -59,64 +61,89 @@ _TABLES: dict[str, Table] = {
 }
 
 
-def at_once(shape: tuple[tuple[str, int], ...]) -> Select[Any]:
-    """Write all in one statement, for Postgres."""
-    places = count()
-    ctes = {
-        write: _statement(postgresql.insert, write, rows, places).cte(write)
-        for write, rows in shape
-    }
-    saved = ctes.get("save_conversation")
-    proof = (
-        literal_column("1")
-        if saved is None
-        else literal_column("1") / select(func.count()).select_from(saved).scalar_subquery()
-    )
+def of_arrays() -> Select[Any]:
+    """Write any number of rows of any kind in one statement, for Postgres.
+
+    Each kind of write is a parameter of its own name. `saved` is how many conversations have to be
+    there in the version before: the final select divides by zero where one is not, so that all is
+    undone.
+    """
+    ctes = {write: _write_of_array(write) for write in _TABLES}
+    saved = select(func.count()).select_from(ctes["save_conversation"]).scalar_subquery()
+    proof = literal_column("1") / cast(saved == bindparam("saved", type_=Integer()), Integer)
     return select(proof).add_cte(*ctes.values())
 
 
 def alone(write: str, rows: int) -> ReturningInsert[Any] | ReturningUpdate[Any]:
-    """Write one kind, for SQLite."""
-    return _statement(sqlite.insert, write, rows, count())
+    """Write rows of one kind, for SQLite.
+
+    Parameters are named `v0`, `v1` and so on, by the place of their values where all values of all
+    rows stand one after the other.
+    """
+    return _writing(write, rows).returning(literal_column("1").label("written"))
 
 
-def _statement(
-    insertion: Insertion, write: str, rows: int, places: Iterator[int]
-) -> ReturningInsert[Any] | ReturningUpdate[Any]:
-    """Build a write that returns one row for each row written."""
-    writing = _writing(insertion, write, rows, places)
-    return writing.returning(literal_column("1").label("written"))
+def _write_of_array(write: str) -> CTE:
+    columns = _columns(write)
+    given = given_rows(write, [column.type for column in columns])
+    rows = select(*given.c)
+    if write == "save_conversation":
+        rows = rows.where(_is_one_less(given))
+    insert = postgresql.insert(_TABLES[write]).from_select([str(c.name) for c in columns], rows)
+    if write == "save_conversation":
+        saved: Label[Any] = literal_column("1").label("saved")
+        return _change(insert, CHANGING_COLUMNS).returning(saved).cte(write)
+    return _kept(write, insert).cte(write)
 
 
-def _writing(insertion: Insertion, write: str, rows: int, places: Iterator[int]) -> Insert | Update:
+def _is_one_less(given: TableValuedAlias) -> ColumnElement[bool]:
+    """Tell whether the version in the table is the one before, and lock it.
+
+    What was deleted meanwhile has none, and so is not brought back by the insert. A sub-select by
+    the full key and no join, which Postgres might plan to read the whole table while it is small.
+    """
+    version = (
+        select(conversations.c.version)
+        .where(conversations.c.tenant_id == given.c.c0, conversations.c.id == given.c.c1)
+        .with_for_update(key_share=True)
+        .scalar_subquery()
+    )
+    return given.c[
+        f"c{list(conversations.c).index(conversations.c.version)}"
+    ] == version + literal_column("1")
+
+
+def _columns(write: str) -> list[Column[Any]]:
+    columns = list(_TABLES[write].c)
+    return columns[:OUTBOX_COLUMNS_WRITTEN] if write == "add_events" else columns
+
+
+def _writing(write: str, rows: int) -> sqlite.Insert | Update:
+    places = count()
     if write == "save_conversation":
         return _save_conversation(places)
-    insert = _insert(insertion, write, rows, places)
-    if write in {"keep_turns", "keep_attempts"}:
-        return _upsert(insert, _TABLES[write])
-    if write == "claim_key" and isinstance(insert, sqlite.Insert):
-        return insert.on_conflict_do_nothing()
-    return insert
-
-
-def _insert(insertion: Insertion, write: str, rows: int, places: Iterator[int]) -> Insert:
-    table = _TABLES[write]
-    width = OUTBOX_COLUMNS_WRITTEN if write == "add_events" else len(table.c)
-    columns = list(table.c)[:width]
-    return insertion(table).values(
+    columns = _columns(write)
+    insert = sqlite.insert(_TABLES[write]).values(
         [{column.name: _parameter(column, places) for column in columns} for _ in range(rows)]
     )
+    return insert.on_conflict_do_nothing() if write == "claim_key" else _kept(write, insert)
 
 
 def _parameter(column: Column[Any], places: Iterator[int]) -> BindParameter[Any]:
     return bindparam(f"v{next(places)}", type_=column.type)
 
 
-def _upsert(insert: Insert, table: Table) -> Insert:
-    key = [column.name for column in table.primary_key]
-    changing = {
-        column.name: insert.excluded[column.name] for column in table.c if column.name not in key
-    }
+def _kept(write: str, insert: AnyInsert) -> AnyInsert:
+    """Have what is kept, and not added, take the place of what was kept before."""
+    if write not in {"keep_turns", "keep_attempts"}:
+        return insert
+    table = _TABLES[write]
+    return _change(insert, [column.name for column in table.c if not column.primary_key])
+
+
+def _change(insert: AnyInsert, names: Sequence[str]) -> AnyInsert:
+    key = [column.name for column in insert.table.primary_key]
+    changing = {name: insert.excluded[name] for name in names}
     return insert.on_conflict_do_update(index_elements=key, set_=changing)
 
 
