@@ -229,7 +229,7 @@ async def slow_records(other: Other) -> None:
     await other.execute(
         "create function slow() returns trigger language plpgsql"
         " as $$ begin perform pg_sleep(4); return new; end $$;"
-        " create trigger slow before insert on usage execute function slow()"
+        " create trigger slow before insert on usage for each row execute function slow()"
     )
 
 
