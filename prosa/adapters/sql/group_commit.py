@@ -23,13 +23,15 @@ DIVISION_BY_ZERO = "22012"  # https://www.postgresql.org/docs/current/errcodes-a
 KEY_TAKEN = "pk_requests"
 """The constraint that says so."""
 
+_WRITES = tuple(Write)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Save:
     """One unit of work's rows, and the same as JSON, by kind of write."""
 
     rows: Rows
-    objects: tuple[str, ...]
+    objects: tuple[bytes, ...]
 
 
 class GroupCommit:
@@ -45,7 +47,7 @@ class GroupCommit:
         Raises KeyTaken, VersionConflict, StorageUnavailable, CommitUnknown.
         """
         # Written as JSON here and not with the group: what cannot be is its own fault.
-        objects = tuple(objects_of(rows.get(write, ())) for write in Write)
+        objects = tuple(objects_of(rows.get(write, ())) for write in _WRITES)
         refused = await self._gathering.ask(_Save(rows, objects))
         if refused is not None:
             raise refused
@@ -72,7 +74,7 @@ class GroupCommit:
         """Write, or give back for what error the server has written nothing."""
         statement = compiled(POSTGRES, "saving.of_arrays")
         by_write = zip(*(save.objects for save in saves), strict=True)
-        arrays = dict(zip(Write, map(array_of, by_write), strict=True))
+        arrays = dict(zip(_WRITES, map(array_of, by_write), strict=True))
         saved = sum(len(save.rows.get(Write.SAVE_CONVERSATION, ())) for save in saves)
         async with self._lending() as connection:
             try:

@@ -13,13 +13,13 @@ _FIELDS = tuple(f"c{place}" for place in range(32))
 """More than any row has."""
 
 
-def objects_of(rows: Sequence[Row]) -> str:
+def objects_of(rows: Sequence[Row]) -> bytes:
     """Write rows as objects, without an array's brackets, so that they can be joined to others."""
     if not rows:
-        return ""
-    return orjson.dumps([dict(zip(_FIELDS, row, strict=False)) for row in rows])[1:-1].decode()
+        return b""
+    return orjson.dumps([dict(zip(_FIELDS, row, strict=False)) for row in rows])[1:-1]
 
 
-def array_of(objects: Iterable[str]) -> str:
+def array_of(objects: Iterable[bytes]) -> str:
     """Join objects to one array."""
-    return f"[{','.join(filter(None, objects))}]"
+    return (b"[%b]" % b",".join(filter(None, objects))).decode()
