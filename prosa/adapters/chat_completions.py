@@ -6,7 +6,6 @@ in an error: it may hold the customer's words.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -63,36 +62,35 @@ _BEGINNING = 500
 
 def request_body(request: ModelRequest) -> Json:
     """Write a request, all but what differs between servers: model, limit of output, stream."""
-    body: Json = {"messages": list(_messages(request)), "temperature": request.temperature}
+    messages: list[Json] = []
+    if request.instructions:
+        messages.append({"role": "system", "content": request.instructions})
+    for utterance in request.utterances:
+        messages += _messages_of(utterance)
+    body: Json = {"messages": messages, "temperature": request.temperature}
     if request.answer_format:
         body["response_format"] = _response_format(request.answer_format)
     return body
 
 
-def _messages(request: ModelRequest) -> Iterator[Json]:
-    if request.instructions:
-        yield {"role": "system", "content": request.instructions}
-    for utterance in request.utterances:
-        yield from _messages_of(utterance)
-
-
-def _messages_of(utterance: Utterance) -> Iterator[Json]:
+def _messages_of(utterance: Utterance) -> list[Json]:
     """Write one utterance: one message, but one for each result of a tool."""
     match utterance.role:
         case Role.USER:
-            yield {"role": "user", "content": text_of(utterance.parts)}
+            return [{"role": "user", "content": text_of(utterance.parts)}]
         case Role.ASSISTANT | Role.AGENT:
-            yield _assistant_message(utterance.parts)
+            return [_assistant_message(utterance.parts)]
         case Role.TOOL:
-            for part in utterance.parts:
-                if isinstance(part, ToolResult):
-                    yield {"role": "tool", "tool_call_id": part.call_id, "content": part.content}
+            return [
+                {"role": "tool", "tool_call_id": part.call_id, "content": part.content}
+                for part in utterance.parts
+                if isinstance(part, ToolResult)
+            ]
         case _:
             assert_never(utterance.role)
 
 
-def _assistant_message(parts: Iterable[Part]) -> Json:
-    parts = tuple(parts)
+def _assistant_message(parts: tuple[Part, ...]) -> Json:
     message: Json = {"role": "assistant", "content": text_of(parts)}
     calls = [_call_written(part) for part in parts if isinstance(part, ToolCall)]
     if calls:
@@ -153,8 +151,10 @@ class Completion:
         if (reason := choice.get("finish_reason")) is not None:
             self._finish_reason = str(reason)
         message = self._object(choice.get("delta") or choice.get("message") or {})
-        self._refused = self._refused or bool(message.get("refusal"))
-        self._add_calls(message.get("tool_calls") or [])
+        if message.get("refusal"):
+            self._refused = True
+        if calls := message.get("tool_calls"):
+            self._add_calls(calls)
         text = message.get("content") or ""
         if not isinstance(text, str):
             raise self._malformed("has content that is no text")

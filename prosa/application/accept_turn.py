@@ -3,7 +3,6 @@
 It runs at the door, so that whoever asks is told at once what cannot be.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from datetime import datetime, timedelta
 
 from prosa.application.commit import TRIES, committed, storing_by
 from prosa.application.idempotency import fingerprint, require_same_request
+from prosa.application.limit import Limit
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, GuardrailError, Passage
 from prosa.application.ports.request_log import LoggedRequest, RequestKey
@@ -141,9 +141,10 @@ class AcceptTurn:
         VersionConflict; KeyTaken where what holds the key cannot be read; and CommitUnknown where
         the database told neither by the deadline.
         """
-        deadline = self._deadline(message)
+        seconds = self._seconds_for(message)
+        deadline = self._clock() + timedelta(seconds=seconds)
         try:
-            verdict = await self._verdict_on(message, deadline)
+            verdict = await self._verdict_on(message, seconds)
         except GuardrailError as error:
             async with storing_by(deadline, self._clock):
                 return await self._completed_before(message, error)
@@ -169,18 +170,12 @@ class AcceptTurn:
         async with storing_by(deadline, self._clock):
             return await self._claimed(tenant_id, recovered, tries=1)
 
-    async def _verdict_on(self, message: CustomerMessage, deadline: datetime) -> Verdict:
+    async def _verdict_on(self, message: CustomerMessage, seconds: float) -> Verdict:
         passage = Passage(
             tenant_id=message.tenant_id, direction=Direction.INBOUND, text=message.text
         )
-        limit = asyncio.timeout(max(0.0, (deadline - self._clock()).total_seconds()))
-        try:
-            async with limit:
-                return await self._guardrail.screen(passage)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise  # somebody else's
-            raise GuardrailError("the guardrail gave no verdict by the deadline") from error
+        async with Limit(seconds, _no_verdict):
+            return await self._guardrail.screen(passage)
 
     async def _completed_before(
         self, message: CustomerMessage, unjudged: GuardrailError
@@ -262,7 +257,7 @@ class AcceptTurn:
             replayed = not conversation.changes.events
             return AcceptedTurn(turn=turn, attempt=None, replayed=replayed)
         findings = findings_of(verdict, Direction.INBOUND)
-        attempt = replace(conversation.attempt_at(turn), findings=findings)
+        attempt = conversation.attempt_at(turn, findings=findings)
         if not isinstance(verdict, Blocked):
             return AcceptedTurn(turn=turn, attempt=attempt, replayed=False)
         refused = replace(attempt, reply=refusal(self._canned_replies.refused))
@@ -321,15 +316,20 @@ class AcceptTurn:
         work.conversations.save(conversation)
         return conversation
 
-    def _deadline(self, message: CustomerMessage) -> datetime:
+    def _seconds_for(self, message: CustomerMessage) -> float:
+        """Say how long its turn may take."""
         seconds = self._policy.deadline_seconds
         if message.caller_waits:
             wanted = LONGEST_WAIT_SECONDS if message.wait_seconds is None else message.wait_seconds
             seconds = min(seconds, wanted, LONGEST_WAIT_SECONDS)
-        return self._clock() + timedelta(seconds=seconds)
+        return seconds
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)
+
+
+def _no_verdict() -> GuardrailError:
+    return GuardrailError("the guardrail gave no verdict by the deadline")
 
 
 def _which(turn: Turn) -> tuple[object, ...]:

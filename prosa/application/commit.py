@@ -1,11 +1,10 @@
 """Runs a piece of work in one unit of work and commits it, again where somebody saved first."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from prosa.application.limit import Limit
 from prosa.application.ports.unit_of_work import (
     CommitUnknown,
     UnitOfWork,
@@ -34,43 +33,31 @@ async def committed(
     tries: int = TRIES,
 ) -> T:
     """Do `work` and commit; after a VersionConflict do all of it again, `tries` times at most."""
-    for _ in range(tries - 1):
+    while True:
+        tries -= 1
         try:
-            return await once(units_of_work, tenant_id, work)
+            async with units_of_work(tenant_id) as unit_of_work:
+                result = await work(unit_of_work)
+                await unit_of_work.commit()
+                return result
         except VersionConflict:
-            continue
-    return await once(units_of_work, tenant_id, work)
+            if tries < 1:
+                raise
 
 
-async def once(
-    units_of_work: UnitOfWorkFactory,
-    tenant_id: TenantId,
-    work: Callable[[UnitOfWork], Awaitable[T]],
-) -> T:
-    """Do `work` and commit it."""
-    async with units_of_work(tenant_id) as unit_of_work:
-        result = await work(unit_of_work)
-        await unit_of_work.commit()
-    return result
-
-
-@asynccontextmanager
-async def storing_by(deadline: datetime, clock: Clock) -> AsyncIterator[None]:
+def storing_by(deadline: datetime, clock: Clock) -> Limit:
     """Bound what waits for a database, which may hang, by a deadline.
 
     Raises CommitUnknown soon after it: what was to be written may have been, or may be yet.
     """
     remaining = max(0.0, (deadline - clock()).total_seconds())
-    limit = asyncio.timeout(remaining + SECONDS_PAST_DEADLINE)
-    try:
-        async with limit:
-            yield
-    except TimeoutError as error:
-        if not limit.expired():
-            raise  # somebody else's
-        raise CommitUnknown("the database did not answer by the deadline") from error
+    return Limit(remaining + SECONDS_PAST_DEADLINE, _unanswered)
 
 
-def storing(clock: Clock) -> AbstractAsyncContextManager[None]:
+def storing(clock: Clock) -> Limit:
     """Bound what belongs to no turn, as `storing_by` does."""
     return storing_by(clock() + timedelta(seconds=SECONDS_TO_STORE), clock)
+
+
+def _unanswered() -> CommitUnknown:
+    return CommitUnknown("the database did not answer by the deadline")

@@ -30,13 +30,14 @@ class ReplyBlockedError(Exception):
     """The guardrail blocked a piece: ends the model's call from within, and goes no further."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class _SentenceSoFar:
     """What there was of a sentence in the pieces before, and what was made of it."""
 
     text: str = ""
     released: str = ""
     findings: tuple[Finding, ...] = ()
+    """In the whole of it, with the piece that is screened now."""
 
 
 class Generation:
@@ -69,7 +70,14 @@ class Generation:
         for piece in self._splitter.finish():
             await self._screen(piece)
         await self._release_rest()
-        return replace(answer, parts=(Text(text="".join(self._released)),))
+        return Reply(
+            parts=(Text(text="".join(self._released)),),
+            finish_reason=answer.finish_reason,
+            provider=answer.provider,
+            model=answer.model,
+            usage=answer.usage,
+            degraded=answer.degraded,
+        )
 
     async def refuse(self, sentence: str) -> Reply:
         """Release the safe sentence behind what was released before; it needs no screening."""
@@ -79,11 +87,18 @@ class Generation:
 
     def found(self, attempt: Attempt) -> Attempt:
         """Add to an attempt what was found and spent."""
-        return replace(
-            attempt,
+        # Not by `replace`, which takes longer, in every turn.
+        return Attempt(
+            header=attempt.header,
+            turn=attempt.turn,
+            history=attempt.history,
+            intent=attempt.intent,
             findings=attempt.findings + self._findings + self._sentence.findings,
+            prompt=attempt.prompt,
+            reply=attempt.reply,
             calls=attempt.calls + self._calls,
             calls_made=CALLS_PER_ATTEMPT - self.budget.remaining,
+            said=attempt.said,
         )
 
     def broken_off(self, attempt: Attempt) -> Attempt:
@@ -102,41 +117,32 @@ class Generation:
 
         What is out cannot be taken back: where it would have to be, the reply ends.
         """
-        before = self._sentence
-        text = before.text + piece
+        sentence = self._sentence
+        text = sentence.text + piece
         passage = Passage(tenant_id=self._tenant_id, direction=Direction.OUTBOUND, text=text)
         verdict = await self._guardrail.screen(passage)
-        findings = findings_of(verdict, Direction.OUTBOUND)
-        self._sentence = replace(before, findings=findings)
+        sentence.findings = findings_of(verdict, Direction.OUTBOUND)
         match verdict:
             case Allowed():
                 released = piece
-            case Redacted(text=redacted) if redacted.startswith(before.released):
-                released = redacted.removeprefix(before.released)
+            case Redacted(text=redacted) if redacted.startswith(sentence.released):
+                released = redacted.removeprefix(sentence.released)
             case Redacted() | Blocked():
                 raise ReplyBlockedError
             case _:
                 assert_never(verdict)
-        if released == piece:
-            await self._release(piece)
-        else:
-            await self._release_other(released)
-        self._sentence = _SentenceSoFar(
-            text=text, released=before.released + released, findings=findings
-        )
-        if ends_sentence(piece):
-            self._findings += findings
-            self._sentence = _SentenceSoFar()
-
-    async def _release(self, piece: str) -> None:
-        """Release a piece as it was cut, but behind other words as the two are cut together."""
-        if self._recut is None:
+        if released == piece and self._recut is None:
             await self._say(piece)
         else:
-            await self._release_other(piece)
+            await self._release_other(released)
+        sentence.text = text
+        sentence.released += released
+        if ends_sentence(piece):
+            self._findings += sentence.findings
+            self._sentence = _SentenceSoFar()
 
     async def _release_other(self, text: str) -> None:
-        """Release words in a piece's place; from here on, what is released is cut anew."""
+        """Release words in a piece's place, or behind some: the two are cut together, anew."""
         if self._recut is None:
             self._recut = SentenceSplitter(continuing=bool(self._released))
         for piece in self._recut.push(text):

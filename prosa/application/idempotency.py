@@ -7,19 +7,15 @@ from collections.abc import Mapping
 from prosa.application.ports.request_log import LoggedRequest
 from prosa.domain.errors import KeyReused
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=dict)
+"""With `default`, any mapping is written as a dictionary is."""
 
 Field = str | None | Mapping[str, str]
 
 
 def fingerprint(**fields: Field) -> str:
     """Digest what a client asked for, as it came: SHA-256 of canonical JSON, hexadecimal."""
-    canonical = _CANONICAL.encode(
-        {
-            name: dict(value) if isinstance(value, Mapping) else value
-            for name, value in fields.items()
-        }
-    )
+    canonical = _CANONICAL.encode(fields)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

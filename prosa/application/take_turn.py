@@ -6,12 +6,15 @@ one process that threads the attempt through, or by tasks that keep it in an Att
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
 
 from prosa.application.accept_turn import AcceptTurn, CustomerMessage
-from prosa.application.commit import committed, once, storing_by
+from prosa.application.commit import committed, storing_by
 from prosa.application.generation import Generation, OnPiece, ReplyBlockedError
+from prosa.application.limit import Limit
 from prosa.application.ports.conversation_reader import ConversationReader
 from prosa.application.ports.guardrail import Guardrail, GuardrailError
 from prosa.application.ports.intent_classifier import ClassificationRequest, IntentClassifier
@@ -222,7 +225,7 @@ class TakeTurn:
             return _ended(work, conversation, end)
 
         try:
-            return await once(self._units_of_work, attempt.tenant_id, resumed)
+            return await committed(self._units_of_work, attempt.tenant_id, resumed, tries=1)
         except VersionConflict:
             return await committed(self._units_of_work, attempt.tenant_id, reloaded)
 
@@ -277,23 +280,27 @@ class TakeTurn:
             budget=budget,
         )
 
-    @contextlib.asynccontextmanager
-    async def time_for_models(self, attempt: Attempt) -> AsyncIterator[None]:
+    def time_for_models(self, attempt: Attempt) -> Limit:
         """Bound classifying and generating, whatever they wait for. Raises DeadlineExceeded."""
         remaining = (attempt.models_deadline - self._clock()).total_seconds()
-        limit = asyncio.timeout(remaining)
-        try:
-            async with limit:
-                yield
-        except ModelTimedOut as error:
-            raise DeadlineExceeded(attempt.turn_id) from error
-        except TimeoutError as error:
-            if not limit.expired():
-                raise  # somebody else's
-            raise DeadlineExceeded(attempt.turn_id) from error
+        return _TimeForModels(remaining, partial(DeadlineExceeded, attempt.turn_id))
 
     def _moment(self) -> Moment:
         return Moment(now=self._clock(), new_hex=self._new_hex)
+
+
+class _TimeForModels(Limit):
+    """A limit that models know of, too: it is the same to be told by them."""
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await super().__aexit__(exc_type, exc, traceback)
+        if isinstance(exc, ModelTimedOut):
+            raise self._late() from exc
 
 
 def _ended(

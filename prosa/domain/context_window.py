@@ -47,7 +47,11 @@ class ContextWindow:
         """
         exchanges = [each for each in _exchanges(history) if not _was_refused(each)]
         shown = [
-            Utterance(role=_role_shown(message.role), parts=message.parts)
+            # Models know no third party: a human agent's words are shown as the assistant's.
+            Utterance(
+                role=Role.ASSISTANT if message.role is Role.AGENT else message.role,
+                parts=message.parts,
+            )
             for message in _newest(exchanges, tokens, messages)
         ]
         return cls(utterances=tuple(_merged(shown) if alternating else shown))
@@ -98,7 +102,10 @@ def _was_refused(exchange: Sequence[Message]) -> bool:
 
 
 def _tokens_of(message: Message | Utterance) -> int:
-    return TOKENS_PER_MESSAGE + sum(estimate_tokens(_characters(part)) for part in message.parts)
+    tokens = TOKENS_PER_MESSAGE
+    for part in message.parts:
+        tokens += estimate_tokens(_characters(part))
+    return tokens
 
 
 def _characters(part: Part) -> str:
@@ -111,11 +118,6 @@ def _characters(part: Part) -> str:
             return content
         case _:
             assert_never(part)
-
-
-def _role_shown(role: Role) -> Role:
-    """Show a human agent's words as the assistant's: models know no third party."""
-    return Role.ASSISTANT if role is Role.AGENT else role
 
 
 def _merged(utterances: Iterable[Utterance]) -> list[Utterance]:

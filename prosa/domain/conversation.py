@@ -29,6 +29,7 @@ from prosa.domain.identifiers import (
     TenantId,
     TurnId,
 )
+from prosa.domain.intent import Intent
 from prosa.domain.message import MAX_MESSAGE_CHARACTERS, Message, Role
 from prosa.domain.moment import Moment
 from prosa.domain.reply import Provenance, Reply
@@ -40,6 +41,7 @@ from prosa.domain.turn import (
     TurnError,
     TurnStatus,
 )
+from prosa.domain.verdict import Finding
 
 LEASE_RAN_OUT = "lease_ran_out"
 """The error code of a turn whose attempt crashed: another request found it, or recovery did."""
@@ -225,17 +227,19 @@ class Conversation:
             return self._fail_crashed(turn, at)
         return self.run_again(turn_id, deadline=deadline, caller_waits=False, at=at)
 
-    def attempt_at(self, turn: Turn) -> Attempt:
+    def attempt_at(self, turn: Turn, *, findings: tuple[Finding, ...] = ()) -> Attempt:
         """Begin what the newest attempt at a turn finds out; the turn's message stands last.
 
-        The attempt takes the conversation along as it will be once this is saved.
+        The attempt takes the conversation along as it will be once this is saved, and what was
+        found in the message.
         """
         saves = 1 if self.changes.events else 0
-        earlier = (message for message in self.history if message.id != turn.message.id)
+        earlier = [message for message in self.history if message.id != turn.message.id]
         return Attempt(
             header=replace(self.header, version=self.header.version + saves),
             turn=turn,
             history=(*earlier, turn.message),
+            findings=findings,
         )
 
     def record(self, attempt: Attempt, *, at: Moment) -> Turn:
@@ -250,7 +254,7 @@ class Conversation:
         reply = self._say(turn.id, Role.ASSISTANT, attempt.reply.parts, at, provenance=provenance)
         # The message keeps the reply: what was said is stored once.
         self.changes.attempts.append(replace(attempt, reply=None))
-        return self._complete(replace(turn, intent=attempt.intent, reply=reply), at)
+        return self._complete(turn, at, intent=attempt.intent, reply=reply)
 
     def fail(
         self,
@@ -267,10 +271,8 @@ class Conversation:
         need not count. Raises StaleAttempt where the attempt does not own the turn any more.
         """
         turn = self._owned_by(attempt)
-        failures = turn.failures + counts
-        error = TurnError(code=code, retryable=retryable and failures < MAX_FAILURES)
         self.changes.attempts.append(attempt)
-        return self._end_in_failure(replace(turn, failures=failures), error, at)
+        return self._end_in_failure(turn, code, at, retryable=retryable, counts=counts)
 
     def close(self, *, at: Moment) -> None:
         """Take no more messages. A closed conversation stays as it is.
@@ -280,11 +282,11 @@ class Conversation:
         if self.header.status is ConversationStatus.CLOSED:
             return
         self._require_no_other_turn(None, at)
-        self.header = replace(self.header, status=ConversationStatus.CLOSED, updated_at=at.now)
         self._happened(
             happened.ConversationClosed(
                 **self._event_facts(at), message_count=self.header.message_count
-            )
+            ),
+            status=ConversationStatus.CLOSED,
         )
 
     def _require_open(self) -> None:
@@ -303,9 +305,7 @@ class Conversation:
 
     def _fail_crashed(self, turn: Turn, at: Moment) -> Turn:
         """Fail a turn whose lease has run out."""
-        failures = turn.failures + 1
-        error = TurnError(code=LEASE_RAN_OUT, retryable=failures < MAX_FAILURES)
-        return self._end_in_failure(replace(turn, failures=failures), error, at)
+        return self._end_in_failure(turn, LEASE_RAN_OUT, at, retryable=True, counts=True)
 
     def _turn(self, turn_id: TurnId) -> Turn:
         turn = self._turns.get(turn_id)
@@ -323,36 +323,52 @@ class Conversation:
     def _begin(self, turn: Turn, at: Moment) -> Turn:
         if self.header.owner is Owner.HUMAN:
             return self._complete(turn, at)
-        self._keep(turn, running_turn_id=turn.id, at=at)
+        self._keep(turn)
         self._happened(
             happened.TurnStarted(
                 **self._event_facts(at),
                 turn_id=turn.id,
                 message_id=turn.message.id,
                 attempt=turn.attempt,
-            )
+            ),
+            running_turn_id=turn.id,
         )
         return turn
 
-    def _complete(self, turn: Turn, at: Moment) -> Turn:
-        completed = replace(turn, status=TurnStatus.COMPLETED, completed_at=at.now)
-        self._keep(completed, running_turn_id=None, at=at)
+    def _complete(
+        self,
+        turn: Turn,
+        at: Moment,
+        *,
+        intent: Intent | None = None,
+        reply: Message | None = None,
+    ) -> Turn:
+        completed = replace(
+            turn, status=TurnStatus.COMPLETED, intent=intent, reply=reply, completed_at=at.now
+        )
+        self._keep(completed)
         self._happened(
             happened.TurnCompleted(
                 **self._event_facts(at),
                 turn_id=turn.id,
                 message_id=turn.message.id,
                 attempt=turn.attempt,
-                intent=turn.intent,
-                reply_id=turn.reply.id if turn.reply else None,
-                provenance=turn.reply.provenance if turn.reply else None,
+                intent=intent,
+                reply_id=reply.id if reply else None,
+                provenance=reply.provenance if reply else None,
             )
         )
         return completed
 
-    def _end_in_failure(self, turn: Turn, error: TurnError, at: Moment) -> Turn:
-        failed = replace(turn, status=TurnStatus.FAILED, error=error, completed_at=at.now)
-        self._keep(failed, running_turn_id=None, at=at)
+    def _end_in_failure(
+        self, turn: Turn, code: str, at: Moment, *, retryable: bool, counts: bool
+    ) -> Turn:
+        failures = turn.failures + counts
+        error = TurnError(code=code, retryable=retryable and failures < MAX_FAILURES)
+        failed = replace(
+            turn, status=TurnStatus.FAILED, failures=failures, error=error, completed_at=at.now
+        )
+        self._keep(failed)
         self._happened(
             happened.TurnFailed(
                 **self._event_facts(at),
@@ -364,10 +380,9 @@ class Conversation:
         )
         return failed
 
-    def _keep(self, turn: Turn, *, running_turn_id: TurnId | None, at: Moment) -> None:
+    def _keep(self, turn: Turn) -> None:
         self._turns[turn.id] = turn
         self.changes.turns[turn.id] = turn
-        self.header = replace(self.header, running_turn_id=running_turn_id, updated_at=at.now)
 
     def _say(
         self,
@@ -379,20 +394,18 @@ class Conversation:
         provenance: Provenance | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Message:
-        """Give the next message its place in the total order."""
-        sequence = self.header.message_count + 1
+        """Give the next message its place in the total order; the event to come counts it."""
         message = Message(
             id=MessageId(f"msg_{at.new_hex()}"),
             conversation_id=self.header.id,
             turn_id=turn_id,
-            sequence=sequence,
+            sequence=self.header.message_count + 1,
             role=role,
             parts=parts,
             created_at=at.now,
             provenance=provenance,
             metadata=metadata or {},
         )
-        self.header = replace(self.header, message_count=sequence, updated_at=at.now)
         self.history = (*self.history, message)
         self.changes.messages.append(message)
         return message
@@ -406,8 +419,23 @@ class Conversation:
             "occurred_at": at.now,
         }
 
-    def _happened(self, event: happened.Event) -> None:
-        self.header = replace(self.header, event_count=event.sequence)
+    def _happened(
+        self,
+        event: happened.Event,
+        *,
+        running_turn_id: TurnId | None = None,
+        status: ConversationStatus | None = None,
+    ) -> None:
+        """Record the event, and all that it changes of the header: each change comes by one."""
+        said = self.changes.messages
+        self.header = replace(
+            self.header,
+            status=status or self.header.status,
+            running_turn_id=running_turn_id,
+            message_count=said[-1].sequence if said else self.header.message_count,
+            event_count=event.sequence,
+            updated_at=event.occurred_at,
+        )
         self.changes.events.append(event)
 
 

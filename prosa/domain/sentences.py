@@ -8,9 +8,13 @@ be, and pieces that are out stay as they are even where what was to follow is re
 """
 
 import re
+from collections.abc import Iterator
 
 LONG_PIECE_CHARACTERS = 100
 """A piece that is longer is cut at its next blank, where no sentence ended sooner."""
+
+_ENDS = ".!?…\n"
+"""Without one of these no sentence ends: it is looked for first, since most drips have none."""
 
 _STOP = r"[.!?…]+[\"'”’)\]*]*"
 _SENTENCE_END = re.compile(rf"{_STOP}\s+(?=\S)|\n+\s*(?=\S)")
@@ -63,9 +67,17 @@ def _first_cut(text: str) -> int:
     A cut is taken only once the character behind the white space is known: until then the white
     space, and with it the piece, may still grow.
     """
-    found = (_SENTENCE_END.finditer(text), _BLANK.finditer(text, LONG_PIECE_CHARACTERS))
-    firsts = (next(filter(_may_end, ends), None) for ends in found)
-    return min((end.end() for end in firsts if end), default=0)
+    may_end = any(map(text.__contains__, _ENDS))
+    sentence = _first_end(_SENTENCE_END.finditer(text)) if may_end else 0
+    if len(text) <= LONG_PIECE_CHARACTERS:
+        return sentence
+    blank = _first_end(_BLANK.finditer(text, LONG_PIECE_CHARACTERS))
+    return min(sentence, blank) if sentence and blank else sentence or blank
+
+
+def _first_end(ends: Iterator[re.Match[str]]) -> int:
+    """Say where the first of them ends that may stand, or 0."""
+    return next((end.end() for end in ends if _may_end(end)), 0)
 
 
 def _may_end(end: re.Match[str]) -> bool:

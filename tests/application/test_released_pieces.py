@@ -1,7 +1,7 @@
 """Released pieces: whatever a guardrail replaces or blocks, the stored text is cut into them."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 
 import pytest
@@ -14,10 +14,19 @@ from prosa.application.ports.guardrail import Guardrail, Passage
 from prosa.application.ports.language_model import ContentFiltered, ModelRequest, OnText
 from prosa.bootstrap.texts import load_guardrail
 from prosa.domain.content import Text, text_of
-from prosa.domain.reply import Reply
+from prosa.domain.intent import Intent
+from prosa.domain.reply import FinishReason, PromptReference, Reply
 from prosa.domain.sentences import split
-from prosa.domain.verdict import Allowed, Blocked, Redacted, Verdict
-from prosa.testing.builders import VirtualClock, a_conversation, a_reply, a_tenant, claim
+from prosa.domain.turn import Attempt
+from prosa.domain.verdict import Allowed, Blocked, Direction, Finding, Redacted, Verdict
+from prosa.testing.builders import (
+    VirtualClock,
+    a_call,
+    a_conversation,
+    a_reply,
+    a_tenant,
+    claim,
+)
 from tests.application.service import SAFE, Listener
 
 near_prose = st.text(st.sampled_from("aB7 .!?…\"')\n\t\u00a0"), max_size=200)
@@ -60,13 +69,19 @@ class DrippingModel(ScriptedLanguageModel):
         return a_reply("".join(self._drips))
 
 
-async def released(model: DrippingModel, guardrail: Guardrail, listener: Listener | None) -> str:
-    """Generate a reply as TakeTurn does; give its text."""
-    clock = VirtualClock()
-    conversation = a_conversation(clock, a_tenant())
-    attempt = conversation.attempt_at(claim(conversation, clock))
-    generation = Generation(attempt, guardrail, listener)
-    request = ModelRequest(
+class AnsweringModel(ScriptedLanguageModel):
+    """Gives one reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self._reply = reply
+
+    async def generate(self, _request: ModelRequest, _on_text: OnText | None = None) -> Reply:
+        return self._reply
+
+
+def a_request(attempt: Attempt, generation: Generation) -> ModelRequest:
+    return ModelRequest(
         tenant_id=attempt.tenant_id,
         instructions="",
         utterances=(),
@@ -75,8 +90,16 @@ async def released(model: DrippingModel, guardrail: Guardrail, listener: Listene
         temperature=0.0,
         budget=generation.budget,
     )
+
+
+async def released(model: DrippingModel, guardrail: Guardrail, listener: Listener | None) -> str:
+    """Generate a reply as TakeTurn does; give its text."""
+    clock = VirtualClock()
+    conversation = a_conversation(clock, a_tenant())
+    attempt = conversation.attempt_at(claim(conversation, clock))
+    generation = Generation(attempt, guardrail, listener)
     try:
-        reply = await generation.screened_reply(model, request)
+        reply = await generation.screened_reply(model, a_request(attempt, generation))
     except (ContentFiltered, ReplyBlockedError):
         reply = await generation.refuse(SAFE)
     assert all(isinstance(part, Text) for part in reply.parts)
@@ -105,6 +128,28 @@ def test_the_stored_text_is_cut_into_the_pieces_that_were_released(
     if not filtered:
         plain = asyncio.run(released(model, JudgingInTurn(list(verdicts)), None))
         assert plain == stored
+
+
+async def test_nothing_but_what_was_found_changes_in_a_reply_and_in_an_attempt() -> None:
+    clock = VirtualClock()
+    conversation = a_conversation(clock, a_tenant())
+    answer = replace(a_reply(), degraded=True, finish_reason=FinishReason.LENGTH)
+    attempt = replace(
+        conversation.attempt_at(claim(conversation, clock)),
+        intent=Intent(name="order_status", confidence=0.5),
+        findings=(Finding(direction=Direction.INBOUND, rule="any", blocked=False),),
+        prompt=PromptReference(name="agent", version="1", digest="0"),
+        reply=answer,
+        calls=(a_call(),),
+        calls_made=1,
+        said="Olá.",
+    )
+    generation = Generation(attempt, JudgingInTurn(), None)
+    request = a_request(attempt, generation)
+    assert await generation.screened_reply(AnsweringModel(answer), request) == answer
+    assert generation.found(attempt) == attempt
+    unset = [field.name for field in fields(Attempt) if not getattr(attempt, field.name)]
+    assert not unset, "what is not set here could be lost unseen"
 
 
 class WholeSentences(Guardrail):

@@ -657,6 +657,15 @@ def test_closing_fails_a_turn_that_crashed() -> None:
     assert kinds(conversation.changes.events)[-2:] == ["TurnFailed", "ConversationClosed"]
 
 
+def test_a_turn_that_ends_opens_nothing_that_is_closed() -> None:
+    conversation, clock = opened()
+    turn = claim(conversation, clock)
+    closed = replace(conversation.header, status=ConversationStatus.CLOSED)
+    stored = Conversation.restore(closed, turns=[turn], history=[])
+    record(stored, turn, clock)
+    assert stored.header.status is ConversationStatus.CLOSED
+
+
 # Orders
 
 

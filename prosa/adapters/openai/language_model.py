@@ -8,12 +8,13 @@ transforms, 2.3 ms for six messages and 130 ms for a thousand (decision 10).
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
+from aiohttp import hdrs
 from yarl import URL
 
 from prosa.adapters.chat_completions import Completion, failure, request_body
@@ -68,11 +69,11 @@ _BROKEN = (
 """What is raised when there is no connection, or not any more."""
 
 _HEADERS: Mapping[str, str] = {
-    "Accept": "application/json",
+    hdrs.ACCEPT: "application/json",
     # Nothing is unpacked: a small body could become a large one.
-    "Accept-Encoding": "identity",
-    "Content-Type": "application/json",
-    "User-Agent": "prosa",
+    hdrs.ACCEPT_ENCODING: "identity",
+    hdrs.CONTENT_TYPE: "application/json",
+    hdrs.USER_AGENT: "prosa",
 }
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 """Of the connection only: the whole is bounded by the request's deadline."""
@@ -107,11 +108,16 @@ class OpenAILanguageModel(LanguageModel):
         self._compatible = base_url is not None
         self._told_by = ", where PROSA_OPENAI_BASE_URL leads" if self._compatible else ""
         url = _completions_of(OPENAI_URL if base_url is None else base_url)
-        self._password = _basic(url)
+        self._name = f"openai:{model}"
+        # Ollama knows only the old name of the limit, OpenAI's newer models only the new one.
+        self._limit = "max_tokens" if self._compatible else "max_completion_tokens"
+        self._takes_temperature = not _TAKES_NO_TEMPERATURE.match(model)
         # Left in the address, it would be refused beside a key.
         self._url = url.with_user(None)
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
+            # A key, where there is one, takes the password's place.
+            headers={**_HEADERS, **_basic(url)},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             timeout=_TIMEOUT,
@@ -121,7 +127,7 @@ class OpenAILanguageModel(LanguageModel):
     @property
     def name(self) -> str:
         """As `PROSA_MODELS` writes it: `openai:gpt-4o-mini`."""
-        return f"openai:{self._model}"
+        return self._name
 
     @property
     def context_tokens(self) -> int:
@@ -137,8 +143,11 @@ class OpenAILanguageModel(LanguageModel):
         """Answer; see the port. Makes one HTTP request and never a second."""
         async with answering_by(request.deadline, self._clock):
             body = self._body(request, streamed=on_text is not None)
-            completion = Completion(self.name)
-            async with self._sent(request, body) as response:
+            completion = Completion(self._name)
+            response = await self._sent(request, body)
+            async with response:
+                if response.status >= REDIRECTS:
+                    raise await self._failure(response)
                 if on_text and not _is_json(response):
                     await self._streamed(response, completion, on_text)
                 else:
@@ -152,11 +161,10 @@ class OpenAILanguageModel(LanguageModel):
         await self._http.close()
 
     def _body(self, request: ModelRequest, *, streamed: bool) -> bytes:
-        body = {"model": self._model, **request_body(request)}
-        # Ollama knows only the old name of the limit, OpenAI's newer models only the new one.
-        limit = "max_tokens" if self._compatible else "max_completion_tokens"
-        body[limit] = request.max_output_tokens
-        if _TAKES_NO_TEMPERATURE.match(self._model):
+        body = request_body(request)
+        body["model"] = self._model
+        body[self._limit] = request.max_output_tokens
+        if not self._takes_temperature:
             del body["temperature"]
         if streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -165,107 +173,103 @@ class OpenAILanguageModel(LanguageModel):
         except orjson.JSONEncodeError as error:
             raise ModelRejectedRequest("the conversation is not valid Unicode") from error
 
-    async def _headers(self) -> Mapping[str, str]:
-        if self._api_key is None:
-            return {**_HEADERS, **self._password}
+    async def _authorization(self, api_key: Secret) -> Mapping[str, str]:
         try:
-            key = await self._api_key.read()
+            key = await api_key.read()
         except PortFailure as error:
             kind = ModelUnavailable if error.transient else ModelMisconfigured
-            raise kind(f"the API key of {self.name}: {error}") from error
+            raise kind(f"the API key of {self._name}: {error}") from error
         if not (key and key.isascii() and key.isprintable()):
-            raise ModelMisconfigured(f"the API key of {self.name} is empty or has odd characters")
-        return {**_HEADERS, "Authorization": f"Bearer {key}"}
+            raise ModelMisconfigured(f"the API key of {self._name} is empty or has odd characters")
+        return {hdrs.AUTHORIZATION: f"Bearer {key}"}
 
-    @asynccontextmanager
-    async def _sent(
-        self, request: ModelRequest, body: bytes
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _sent(self, request: ModelRequest, body: bytes) -> aiohttp.ClientResponse:
         """Send the request and wait for the answer's headers; its body is still to be read."""
-        headers = await self._headers()
+        key = self._api_key
+        headers = None if key is None else await self._authorization(key)
         request.budget.spend()
-        with self._errors_translated():
-            response = await self._http.post(
+        try:
+            return await self._http.post(
                 self._url,
                 data=body,
                 headers=headers,
                 # A conversation goes where the settings say, and nowhere else.
                 allow_redirects=False,
             )
-        async with response:
-            if response.status >= REDIRECTS:
-                raise await self._failure(response)
-            yield response
+        except _BROKEN as error:
+            raise self._broken(error) from error
 
     async def _failure(self, response: aiohttp.ClientResponse) -> LanguageModelError:
         """Read as much of an answer that is an error as says what it is."""
         beginning = b""
-        with self._errors_translated():
-            async for piece in response.content.iter_any():
-                beginning = (beginning + piece)[:MAX_ERROR_BYTES]
-                if len(beginning) == MAX_ERROR_BYTES:
-                    break
+        while len(beginning) < MAX_ERROR_BYTES and (piece := await self._piece(response)):
+            beginning = (beginning + piece)[:MAX_ERROR_BYTES]
         if response.status == UNAUTHORIZED and self._api_key is not None:
             self._api_key.doubt()
         return failure(
             _json_or_none(beginning),
             status=response.status,
-            source=self.name,
+            source=self._name,
             retry_after=retry_after(response.headers, self._clock()),
         )
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        return b"".join([piece async for piece in self._pieces(response)])
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytearray:
+        body = bytearray()
+        while piece := await self._piece(response):
+            body += piece
+        return body
 
     async def _streamed(
         self, response: aiohttp.ClientResponse, completion: Completion, on_text: OnText
     ) -> None:
-        async with aclosing(self._events(response)) as events:
-            async for event in events:
-                if text := completion.add(event):
+        stream = EventStream()
+        ended = False
+        while not ended:
+            piece = await self._piece(response)
+            ended = not piece
+            # At the end nothing else may end the last line.
+            for event in stream.feed(piece or b"\n"):
+                if event == DONE:
+                    await self._drain(response)
+                    return
+                if text := completion.add(self._parsed(event)):
                     await on_text(text)
 
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[object]:
-        stream = EventStream()
-        async with aclosing(self._pieces(response)) as pieces:
-            async for piece in pieces:
-                for event in stream.feed(piece):
-                    if event == DONE:
-                        await _drained(pieces)
-                        return
-                    yield self._parsed(event)
-        for event in stream.feed(b"\n"):
-            if event != DONE:
-                yield self._parsed(event)
+    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+        """Read the little behind a stream's last event, or the connection could not be reused."""
+        if response.content.at_eof():
+            return
+        # The answer is complete, whatever becomes of the connection.
+        with suppress(TimeoutError, ModelUnavailable, ModelReplyMalformed):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._piece(response):
+                    pass
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
-        """Read a body as it comes in, up to `MAX_BODY_BYTES`."""
-        size = 0
-        with self._errors_translated():
-            async for piece in response.content.iter_any():
-                size += len(piece)
-                if size > MAX_BODY_BYTES:
-                    raise ModelReplyMalformed(f"the answer of {self.name} is too large")
-                yield piece
+    async def _piece(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read what came in of a body, up to `MAX_BODY_BYTES` in all; nothing is its end."""
+        content = response.content
+        try:
+            piece = await content.readany()
+        except _BROKEN as error:
+            raise self._broken(error) from error
+        if content.total_bytes > MAX_BODY_BYTES:
+            raise ModelReplyMalformed(f"the answer of {self._name} is too large")
+        return piece
 
-    def _parsed(self, text: bytes) -> object:
+    def _parsed(self, text: bytes | bytearray) -> object:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise ModelReplyMalformed(f"the answer of {self.name} is not JSON") from error
+            raise ModelReplyMalformed(f"the answer of {self._name} is not JSON") from error
 
-    @contextmanager
-    def _errors_translated(self) -> Iterator[None]:
-        """Turn what the libraries below raise into the port's errors."""
-        try:
-            yield
-        except _BROKEN as error:
-            if _timed_out(error):
-                raise ModelTimedOut(f"{self.name} did not answer in time") from error
-            raise ModelUnavailable(
-                f"the connection to {self.name} failed: "
-                f"look whether a server answers at {self._url.origin()}{self._told_by}"
-            ) from error
+    def _broken(self, error: Exception) -> LanguageModelError:
+        """Say in the port's words what the libraries below raised."""
+        if _timed_out(error):
+            return ModelTimedOut(f"{self._name} did not answer in time")
+        return ModelUnavailable(
+            f"the connection to {self._name} failed: "
+            f"look whether a server answers at {self._url.origin()}{self._told_by}"
+        )
 
 
 def _completions_of(base_url: str) -> URL:
@@ -288,7 +292,7 @@ def _basic(url: URL) -> Mapping[str, str]:
     if url.user is None and url.password is None:
         return {}
     credentials = b64encode(f"{url.user or ''}:{url.password or ''}".encode()).decode()
-    return {"Authorization": f"Basic {credentials}"}
+    return {hdrs.AUTHORIZATION: f"Basic {credentials}"}
 
 
 def _json_or_none(body: bytes) -> object:
@@ -302,17 +306,6 @@ def _json_or_none(body: bytes) -> object:
 def _is_json(response: aiohttp.ClientResponse) -> bool:
     """Whether it is one object, as some servers answer that do not stream, or not their errors."""
     return response.headers.get("content-type", "").startswith("application/json")
-
-
-async def _drained(pieces: AsyncIterator[bytes]) -> None:
-    """Read the little that follows a stream's last event, or the connection could not be reused."""
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            async for _ in pieces:
-                pass
-    except (TimeoutError, ModelUnavailable, ModelReplyMalformed):
-        # The answer is complete, whatever becomes of the connection.
-        return
 
 
 def _timed_out(error: BaseException) -> bool:

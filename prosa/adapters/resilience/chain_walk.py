@@ -5,11 +5,10 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prosa.adapters.resilience.error_table import treatment_of
 from prosa.adapters.resilience.listening import Listening
-from prosa.adapters.resilience.patience import seconds_until
 from prosa.application.ports.language_model import (
     CircuitOpen,
     ContextTooLong,
@@ -28,29 +27,37 @@ logger = logging.getLogger(__name__)
 SHARE = 0.6
 """Of the time that remains: what a model may use while there are others behind it."""
 
-LEAST_SECONDS = 3.0
-LEAST_SHARE = 1 / 8
-"""With less time left than both say, of the whole, no call starts."""
+LEAST_TIME = timedelta(seconds=3)
+LEAST_PART = 8
+"""With less time left than this, and than an eighth of the whole, no call starts."""
 
-RESERVE_SECONDS = 0.1
-RESERVE_SHARE = 1 / 20
-"""The lesser of both is kept: a model's timeout is told as such before the caller's own comes."""
+RESERVE = timedelta(seconds=0.1)
+RESERVE_PART = 20
+"""This, or a twentieth of the whole where that is less, is kept: a model's timeout is told as such
+before the caller's own comes."""
+
+_NO_TIME = timedelta(0)
 
 
 class ChainWalk:
     """The way of one request down the chain: who is still to be asked, and with what time."""
 
     def __init__(
-        self, models: Sequence[LanguageModel], request: ModelRequest, clock: Clock
+        self,
+        models: Sequence[LanguageModel],
+        request: ModelRequest,
+        clock: Clock,
+        *,
+        context_tokens: int,
     ) -> None:
-        window = max(0.0, seconds_until(request.deadline, clock))
-        reserve = min(RESERVE_SECONDS, window * RESERVE_SHARE)
+        """Stand before the first model; `context_tokens` are those of the largest."""
+        whole = max(_NO_TIME, request.deadline - clock())
         self._ahead = deque(models)
         self._request = request
         self._clock = clock
-        self._deadline = request.deadline - timedelta(seconds=reserve)
-        self._least = timedelta(seconds=min(LEAST_SECONDS, window * LEAST_SHARE))
-        self._largest = max(model.context_tokens for model in models)
+        self._deadline = request.deadline - min(RESERVE, whole / RESERVE_PART)
+        self._least = min(LEAST_TIME, whole / LEAST_PART)
+        self._largest = context_tokens
         self._failures: list[LanguageModelError] = []
         self._trimmed = False
 
@@ -62,14 +69,20 @@ class ChainWalk:
 
     def request_for(self, model: LanguageModel, listening: Listening | None) -> ModelRequest:
         """Make what a model is asked: its share of the time, and no more than it holds."""
-        request = self._request
-        now = self._clock()
-        until = now + (self._deadline - now) * SHARE if self._ahead else self._deadline
+        until = self._share_ends()
         streamed = listening is not None
-        return replace(
-            request,
+        request = self._request
+        # Not by `replace`, which takes longer, in every turn.
+        return ModelRequest(
+            tenant_id=request.tenant_id,
+            turn_id=request.turn_id,
+            instructions=request.instructions,
             utterances=self._utterances_for(model),
             deadline=self._deadline if streamed else until,
+            max_output_tokens=request.max_output_tokens,
+            temperature=request.temperature,
+            budget=request.budget,
+            answer_format=request.answer_format,
             first_text_by=until if streamed and self._ahead else None,
             start_by=until - self._least,
         )
@@ -103,6 +116,13 @@ class ChainWalk:
         if self._is_time():
             return ModelUnavailable("this attempt has made all the calls that it may make")
         return ModelTimedOut("there was no time left to ask a model")
+
+    def _share_ends(self) -> datetime:
+        """Say until when a model may take whose turn it is now."""
+        if not self._ahead:
+            return self._deadline
+        now = self._clock()
+        return now + (self._deadline - now) * SHARE
 
     def _is_time(self) -> bool:
         now = self._clock()

@@ -122,8 +122,9 @@ class CircuitBreaker:
             return
         self._probing = False
         match outcome:
-            case Outcome.SUCCESS if self._has_failed():
-                self._move(self._succeed)
+            case Outcome.SUCCESS:
+                if self._has_failed():
+                    self._move(self._succeed)
             case Outcome.FAILURE:
                 self._move(self._fail)
             case Outcome.HOPELESS:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 from tenacity import RetryCallState
 from tenacity.asyncio import AsyncRetrying
@@ -60,7 +61,7 @@ class CircuitBrokenLanguageModel(WrappedLanguageModel):
     async def generate(self, request: ModelRequest, on_text: OnText | None = None) -> Reply:
         """Answer; see the port. That no call or no time is left is no failure of the model."""
         request.budget.require()
-        if seconds_until(patience_of(request), self._clock) <= 0:
+        if self._clock() >= patience_of(request):
             raise ModelTimedOut(f"there was no time left to ask {self.name}")
         listening = Listening.to(on_text)
         generation = self._breaker.admit()
@@ -78,17 +79,22 @@ class CircuitBrokenLanguageModel(WrappedLanguageModel):
         self._alarmed = False
         return reply
 
-    async def _answer(self, request: ModelRequest, listening: Listening | None) -> Reply:
+    def _answer(self, request: ModelRequest, listening: Listening | None) -> Awaitable[Reply]:
         """Have the model answer; a streamed answer has to begin in time, too."""
         if listening is None or request.first_text_by is None:
-            return await self._model.generate(request, listening)
-        async with answering_by(request.first_text_by, self._clock) as limit:
+            return self._model.generate(request, listening)
+        return self._begun_by(request.first_text_by, request, listening)
 
-            async def begun(text: str) -> None:
-                if not limit.expired():
-                    limit.reschedule(None)
-                await listening(text)
+    async def _begun_by(
+        self, first_text_by: datetime, request: ModelRequest, listening: Listening
+    ) -> Reply:
+        limit = answering_by(first_text_by, self._clock)
 
+        async def begun(text: str) -> None:
+            limit.lift()
+            await listening(text)
+
+        async with limit:
             return await self._model.generate(request, begun)
 
     def _alarm(self, error: LanguageModelError) -> None:
@@ -210,7 +216,7 @@ class FallbackLanguageModel(LanguageModel):
         try again.
         """
         listening = Listening.to(on_text)
-        walk = ChainWalk(self._models, request, self._clock)
+        walk = ChainWalk(self._models, request, self._clock, context_tokens=self._context_tokens)
         while (model := walk.next_model()) is not None:
             try:
                 return await model.generate(walk.request_for(model, listening), listening)

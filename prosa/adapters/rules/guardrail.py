@@ -20,41 +20,36 @@ class RulesGuardrail(Guardrail):
     def __init__(self, rules: GuardrailRules) -> None:
         self._folded_characters = rules.folded_characters
         self._rules = {
-            (direction, action): tuple(
-                rule
-                for rule in rules.rules
-                if rule.action is action and direction in rule.directions
-            )
+            direction: tuple(rule for rule in rules.rules if direction in rule.directions)
             for direction in Direction
-            for action in RuleAction
         }
 
     async def screen(self, passage: Passage) -> Verdict:
         """Block what a blocking rule matches; else take out what the redacting rules match."""
-        text, direction = passage.text, passage.direction
+        text = passage.text
         folded = fold(text)
         if len(folded) > self._folded_characters:
             return Blocked(reason=UNREADABLE)
-        for rule in self._rules[direction, RuleAction.BLOCK]:
-            if _matches(rule, text, folded):
+        rules = _that_may_match(self._rules[passage.direction], folded)
+        for rule in rules:
+            if rule.action is RuleAction.BLOCK and _matches(rule, text, folded):
                 return Blocked(reason=rule.name)
         found = [
             (span, rule)
-            for rule in self._rules[direction, RuleAction.REDACT]
-            if _may_match(rule, folded)
+            for rule in rules
+            if rule.action is RuleAction.REDACT
             for span in _spans(rule, text, folded)
         ]
         return _redacted(text, found) if found else _ALLOWED
 
 
-def _may_match(rule: GuardrailRule, folded: str) -> bool:
+def _that_may_match(rules: Iterable[GuardrailRule], folded: str) -> list[GuardrailRule]:
     """Take the quick first look: looking for a few letters costs far less than a pattern."""
-    return not rule.needs or any(map(folded.__contains__, rule.needs))
+    holds = folded.__contains__
+    return [rule for rule in rules if not rule.needs or any(map(holds, rule.needs))]
 
 
 def _matches(rule: GuardrailRule, text: str, folded: str) -> bool:
-    if not _may_match(rule, folded):
-        return False
     if rule.check is not None:
         return bool(_spans(rule, text, folded))
     read = text if rule.reads_original else folded

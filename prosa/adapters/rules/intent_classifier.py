@@ -1,6 +1,5 @@
 """Intent classifier by words and phrases: no model, no call."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -71,23 +70,23 @@ class _Node:
             stems.append((word.letters, node))
         return node
 
-    def step(self, message: list[str], position: int, found: _Found) -> None:
-        """Collect the phrases that go on from this node with the word at `position`."""
-        word = message[position]
-        if word in self.whole:
-            self.whole[word].arrive(message, position + 1, found)
-        for letters, node in self.stems.get(word[:STEM_LETTERS], ()):
-            if word.startswith(letters):
-                node.arrive(message, position + 1, found)
+    def go_on(self, message: list[str], start: int, end: int, found: _Found) -> None:
+        """Collect the phrases that go on from this node with a word of `start` to `end`."""
+        whole, stems = self.whole, self.stems
+        for position, word in enumerate(message[start:end], start + 1):
+            if word in whole:
+                whole[word].arrive(message, position, found)
+            for letters, node in stems.get(word[:STEM_LETTERS], ()):
+                if word.startswith(letters):
+                    node.arrive(message, position, found)
 
     def arrive(self, message: list[str], position: int, found: _Found) -> None:
         """Collect the phrases that end at this node, and those that go on from it."""
         found.update(self.ends)
-        if position < len(message):
-            self.step(message, position, found)
+        if self.whole or self.stems:
+            self.go_on(message, position, position + 1, found)
         if self.after_gap is not None:
-            for later in range(position, min(position + 1 + WORDS_BETWEEN, len(message))):
-                self.after_gap.step(message, later, found)
+            self.after_gap.go_on(message, position, position + 1 + WORDS_BETWEEN, found)
 
 
 class RulesIntentClassifier(IntentClassifier):
@@ -111,10 +110,7 @@ class RulesIntentClassifier(IntentClassifier):
         """Name the intent of the last message by its words alone."""
         message = words_of(request.history[-1].text)
         found: _Found = {}
-        whole, stems = self._root.whole, self._root.stems
-        for position, word in enumerate(message):
-            if word in whole or word[:STEM_LETTERS] in stems:
-                self._root.step(message, position, found)
+        self._root.go_on(message, 0, len(message), found)
         return Classification(intent=self._likeliest(found) if found else self._fallback)
 
     def _add(self, phrase: _Phrase) -> None:
@@ -124,12 +120,13 @@ class RulesIntentClassifier(IntentClassifier):
         node.ends[phrase] = None
 
     def _likeliest(self, found: Iterable[_Phrase]) -> Intent:
-        sums: dict[str, float] = defaultdict(float)
-        words: dict[str, int] = defaultdict(int)
+        sums: dict[str, float] = {}
+        words: dict[str, int] = {}
         for phrase in found:
-            sums[phrase.intent] += phrase.weight
-            words[phrase.intent] += len(phrase.words)
-        name = max(sorted(sums, key=self._rank.__getitem__), key=sums.__getitem__)
+            intent = phrase.intent
+            sums[intent] = sums.get(intent, 0.0) + phrase.weight
+            words[intent] = words.get(intent, 0) + len(phrase.words)
+        name = max(sums, key=lambda name: (sums[name], -self._rank[name]))
         share = sums[name] / sum(sums.values())
         confidence = share * words[name] / (words[name] + 1)
         return Intent(name=name, confidence=round(confidence, CONFIDENCE_DIGITS))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from prosa.entrypoints.http.parts import Parts
 
 BACKLOG = 2_048
-OBJECTS_BEFORE_COLLECTION = 10_000
+OBJECTS_BEFORE_COLLECTION = 50_000
 """A turn makes a few hundred objects that the collector counts; Python's own figure is 700."""
 
 SECONDS_AFTER_DEADLINE = 5

@@ -11,14 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from prosa.domain.errors import ProsaError
 from prosa.entrypoints.http import documentation, documentation_page, problems
 from prosa.entrypoints.http.envelope import Cors, Envelope
 from prosa.entrypoints.http.live_turns import LiveTurns
 from prosa.entrypoints.http.parts import Parts, Serving, serve_by, serving_by
-from prosa.entrypoints.http.problem_table import RequestRefusedError, problem_of
-from prosa.entrypoints.http.request_facts import facts_of
 from prosa.entrypoints.http.routes import conversations, health, messages, turns
+from prosa.entrypoints.http.shortcut import Shortcut
 from prosa.entrypoints.http.tracing import seeing_requests
 from prosa.entrypoints.http.unrouted import problem_of_http
 from prosa.entrypoints.http.validation import problem_of_validation
@@ -79,6 +77,11 @@ def create_app(
             yield
             await live_turns.drain()
 
+    routes = [
+        route
+        for routed in (messages, turns, conversations, health)
+        for route in routed.router.routes
+    ]
     app = FastAPI(
         title="Prosa",
         version=API_VERSION,
@@ -91,11 +94,13 @@ def create_app(
         # Its records of a request would keep the body; Prosa traces what its own parts do.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lifespan,
-        middleware=[Middleware(Envelope, cors=_cors(cors_origins))],
+        middleware=[
+            Middleware(Envelope, cors=_cors(cors_origins)),
+            Middleware(Shortcut, routes=routes),
+        ],
     )
-    for routed in (messages, turns, conversations, health):
-        # Not include_router: it looks for the route of every request twice.
-        app.router.routes.extend(routed.router.routes)
+    # Not include_router: it looks for the route of every request twice.
+    app.router.routes.extend(routes)
     if docs:
         documentation_page.serve(app)
     documentation.complete(app)
@@ -124,23 +129,17 @@ def _cors(origins: Sequence[str]) -> Cors | None:
 
 
 def _tell_problems(app: FastAPI) -> None:
-    """Have every expected failure answered with a problem; the envelope sees to the others.
+    """Have what the framework refuses answered with a problem; the envelope sees to the others.
 
     The handlers are coroutines: any other would be run in a thread of its own.
     """
-    for kind in (ProsaError, RequestRefusedError):
-        app.add_exception_handler(kind, _answer_failure)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_unrouted)
 
 
-async def _answer_failure(request: Request, error: Exception) -> Response:
-    problems.report(error, facts_of(request.scope).trace_id)
-    return problems.answer(problem_of(error), request)
-
-
 async def _answer_invalid(request: Request, error: Exception) -> Response:
-    found = problem_of_validation(cast("RequestValidationError", error), request.scope["route"])
+    findings = cast("RequestValidationError", error).errors()
+    found = problem_of_validation(findings, request.scope["route"])
     return problems.answer(found, request)
 
 

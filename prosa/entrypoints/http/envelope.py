@@ -6,8 +6,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prosa.adapters.log_context import TRACE_ID
-from prosa.entrypoints.http.problem_table import INTERNAL_ERROR
-from prosa.entrypoints.http.problems import answer, report
+from prosa.entrypoints.http.problem_table import problem_of
+from prosa.entrypoints.http.problems import answer, report, report_internal
 from prosa.entrypoints.http.request_facts import RequestFacts, keep_facts
 
 NOTHING_MAY_LOAD = "default-src 'none'; frame-ancestors 'none'"
@@ -60,11 +60,12 @@ class Envelope:
         except ClientDisconnect:
             return  # nobody is there to be answered
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            report(error, facts.trace_id)
             if begun:
+                report_internal(error, facts.trace_id)
                 # The server closes the connection; what it logs must not quote a customer.
                 raise AnswerBrokenError(facts.trace_id) from None
-            failure = self._cors(answer(INTERNAL_ERROR, Request(scope)))
+            report(error, facts.trace_id)
+            failure = self._cors(answer(problem_of(error), Request(scope)))
             await failure(scope, receive, send_enveloped)
 
 
@@ -75,6 +76,6 @@ def _to_no_page(app: ASGIApp) -> ASGIApp:
 def _complete(message: Message, facts: RequestFacts) -> None:
     """Add the headers; to a list of its own, since an answer may be sent more than once."""
     headers = [*message["headers"], *facts.headers, *_ALWAYS]
-    if not any(name == b"content-security-policy" for name, _ in headers):
+    if _POLICY[0] not in dict(message["headers"]):
         headers.append(_POLICY)
     message["headers"] = headers

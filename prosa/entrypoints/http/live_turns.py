@@ -1,7 +1,8 @@
 """Turns that run in this process, each in a task of its own: clients may go away, it goes on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from prosa.application.take_turn import TakeTurn
 from prosa.domain.identifiers import TurnId
@@ -11,6 +12,7 @@ from prosa.entrypoints.http.problem_table import RequestRefusedError, refusal
 CANCEL_SECONDS = 2.5
 """How long a cancelled turn may take to store that it failed, and to let go of what it holds."""
 
+Run = Coroutine[Any, Any, Turn]
 OnFailure = Callable[[BaseException], None]
 Outcome = Turn | BaseException
 
@@ -84,7 +86,7 @@ class LiveTurns:
         live = LiveTurn(attempt.turn)
         return self._start(live, take_turn.run(attempt, live.say), on_failure)
 
-    def wait(self, turn: Turn, completed: Awaitable[Turn]) -> LiveTurn:
+    def wait(self, turn: Turn, completed: Run) -> LiveTurn:
         """Wait for a turn that runs elsewhere; only its outcome is said."""
         return self._start(LiveTurn(turn), completed)
 
@@ -116,10 +118,8 @@ class LiveTurns:
         for task in self._tasks:
             task.cancel()
 
-    def _start(
-        self, live: LiveTurn, run: Awaitable[Turn], on_failure: OnFailure | None = None
-    ) -> LiveTurn:
-        task = asyncio.ensure_future(run)
+    def _start(self, live: LiveTurn, run: Run, on_failure: OnFailure | None = None) -> LiveTurn:
+        task = asyncio.create_task(run)
         self._tasks.add(task)
         self._turns[live.turn.id] = live
 

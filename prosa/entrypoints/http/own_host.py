@@ -6,16 +6,16 @@ lets it read what is there. It sends that name as `Host`.
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Sequence
+from functools import lru_cache
 
 from prosa.domain.errors import Forbidden
 
 _HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?")
 
 
-def require_own_host(headers: Iterable[tuple[bytes, bytes]], names: Collection[str]) -> None:
-    """Raise Forbidden unless it is `localhost`, a loopback address, or one of `names`."""
-    hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
+def require_own_host(hosts: Sequence[str], names: frozenset[str]) -> None:
+    """Raise Forbidden unless each is `localhost`, a loopback address, or one of `names`."""
     if not hosts or not all(_is_own(host, names) for host in hosts):
         raise Forbidden(
             "without authentication (PROSA_AUTH=none) only this machine is answered: send the "
@@ -23,8 +23,9 @@ def require_own_host(headers: Iterable[tuple[bytes, bytes]], names: Collection[s
         )
 
 
-def _is_own(host: str, names: Collection[str]) -> bool:
-    read = _HOST.fullmatch(host)
+@lru_cache(maxsize=16)  # nearly always it is the same
+def _is_own(host: str, names: frozenset[str]) -> bool:
+    read = _HOST.fullmatch(host.lower())
     if read is None:
         return False
     name = read[1].strip("[]")

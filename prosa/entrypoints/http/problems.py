@@ -70,9 +70,14 @@ def report(error: BaseException, trace_id: str) -> None:
     if problem.status < SERVER_ERROR:
         return
     if problem is INTERNAL_ERROR:
-        logger.error("%s (trace %s)\n%s", problem.code, trace_id, _where(error))
+        report_internal(error, trace_id)
     else:
         logger.warning("%s (trace %s): %s", problem.code, trace_id, _why(error))
+
+
+def report_internal(error: BaseException, trace_id: str) -> None:
+    """Log what is our own mistake, as `report` does, with the lines of code that led to it."""
+    logger.error("%s (trace %s)\n%s", INTERNAL_ERROR.code, trace_id, _where(error))
 
 
 def _why(error: BaseException) -> str:

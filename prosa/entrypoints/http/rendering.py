@@ -25,7 +25,7 @@ def json_bytes(view: View) -> bytes:
 def json_answer(view: View, status: int = 200, **headers: str) -> Response:
     """Answer with a view. A header's name is written with underscores here."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(json_bytes(view), status, named, media_type="application/json")
+    return Response(json_bytes(view), status, named or None, media_type="application/json")
 
 
 def turn_view(turn: Turn) -> View:

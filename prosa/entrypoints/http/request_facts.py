@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from prosa.domain.identifiers import TurnId
@@ -11,15 +11,16 @@ from prosa.domain.identifiers import TurnId
 Headers = list[tuple[bytes, bytes]]
 
 _KEY = "prosa.request_facts"
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # W3C Trace Context: version, trace id, parent id, flags; a later version may append more.
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _VERSION_0_LENGTH = 55
+_ABSENT = [""]
 
 
 @dataclass(slots=True, kw_only=True)
 class RequestFacts:
-    """Gathered while a request is served; all of it goes into the answer's headers."""
+    """What a request's headers say, and what is gathered for the answer's while it is served."""
 
     request_id: str
     trace_id: str
@@ -30,23 +31,32 @@ class RequestFacts:
     """Whether the answer was brought about by an earlier request with the same key."""
     turn_id: TurnId | None = None
     """The turn that the request claimed: a later failure names it."""
+    sent: dict[bytes, list[str]] = field(default_factory=dict, repr=False)
+    """The lines of each header that the request has, by its name in lower case; secrets, too."""
 
     @classmethod
     def read(cls, headers: Iterable[tuple[bytes, bytes]]) -> "RequestFacts":
         """Take what the client sent where it makes sense, and make the rest."""
-        request_id = traceparent = b""
+        sent: dict[bytes, list[str]] = {}
         for name, value in headers:
-            if name == b"x-request-id":
-                request_id = value
-            elif name == b"traceparent":
-                traceparent = value
-        trace_id, flags = _trace_of(traceparent)
+            sent.setdefault(name, []).append(value.decode("latin-1"))
+        trace_id, flags = _trace_of(sent.get(b"traceparent", _ABSENT)[-1])
+        request_id = sent.get(b"x-request-id", _ABSENT)[-1]
         sane = _REQUEST_ID.fullmatch(request_id)
         return cls(
-            request_id=request_id.decode() if sane else os.urandom(16).hex(),
+            request_id=request_id if sane else os.urandom(16).hex(),
             trace_id=trace_id,
             trace_flags=flags,
+            sent=sent,
         )
+
+    def lines(self, name: bytes) -> Sequence[str]:
+        """Give the lines of a header, by its name in lower case; none where it was not sent."""
+        return self.sent.get(name, ())
+
+    def line(self, name: bytes) -> str:
+        """Give the first line of a header, by its name in lower case; empty where there is none."""
+        return self.sent.get(name, _ABSENT)[0]
 
     @property
     def headers(self) -> Headers:
@@ -73,11 +83,11 @@ def facts_of(scope: MutableMapping[str, Any]) -> RequestFacts:
     return cast("RequestFacts", scope[_KEY])
 
 
-def _trace_of(traceparent: bytes) -> tuple[str, str]:
+def _trace_of(traceparent: str) -> tuple[str, str]:
     """Read trace id and flags; make a trace where there is none, or none that is valid."""
     match = _TRACEPARENT.fullmatch(traceparent)
-    if match is None or match[1].strip(b"0") == b"" or match[2].strip(b"0") == b"":
+    if match is None or match[1].strip("0") == "" or match[2].strip("0") == "":
         return os.urandom(16).hex(), "00"
-    if traceparent.startswith(b"00-") and len(traceparent) != _VERSION_0_LENGTH:
+    if traceparent.startswith("00-") and len(traceparent) != _VERSION_0_LENGTH:
         return os.urandom(16).hex(), "00"
-    return match[1].decode(), match[3].decode()
+    return match[1], match[3]

@@ -1,6 +1,5 @@
 """A customer's message, answered as its client wants: plain, as a stream, or later."""
 
-from dataclasses import dataclass
 from functools import partial
 
 from fastapi import Request, Response
@@ -17,7 +16,6 @@ from prosa.entrypoints.http.event_stream import (
     finished_stream,
     live_events,
 )
-from prosa.entrypoints.http.idempotency_key import read_idempotency_key
 from prosa.entrypoints.http.live_turns import LiveTurn
 from prosa.entrypoints.http.parts import Serving, serving_of
 from prosa.entrypoints.http.preferences import Preferences, answer_within, read_preferences
@@ -28,28 +26,15 @@ from prosa.entrypoints.http.request_facts import RequestFacts, facts_of
 ACCEPTED = 202
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnHeaders:
-    """What the headers of a request for a turn say."""
-
-    idempotency_key: str
-    preferences: Preferences
-
-
-def read_turn_headers(request: Request) -> TurnHeaders:
-    """Read them. Raises RequestRefusedError."""
-    lines: dict[bytes, list[str]] = {b"idempotency-key": [], b"prefer": [], b"accept": []}
-    for name, value in request.scope["headers"]:
-        if name in lines:
-            lines[name].append(value.decode("latin-1"))
+def preferences_of(request: Request) -> Preferences:
+    """Say how the client wants its turn answered, as far as it can be."""
     facts = facts_of(request.scope)
-    facts.idempotency_key = read_idempotency_key(lines[b"idempotency-key"])
-    preferences = read_preferences(",".join(lines[b"accept"]), lines[b"prefer"])
+    preferences = read_preferences(",".join(facts.lines(b"accept")), facts.lines(b"prefer"))
     seconds = answer_within(request.scope)
-    if seconds is not None:
-        later = serving_of(request).parts.run_elsewhere is not None
-        preferences = preferences.within(seconds, later=later)
-    return TurnHeaders(idempotency_key=facts.idempotency_key, preferences=preferences)
+    if seconds is None:
+        return preferences
+    later = serving_of(request).parts.run_elsewhere is not None
+    return preferences.within(seconds, later=later)
 
 
 async def answer_message(

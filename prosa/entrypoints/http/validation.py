@@ -1,9 +1,9 @@
 """What is wrong with a request's parts: where, a code and a sentence, and nothing of the input."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
@@ -15,11 +15,12 @@ MAX_FIELD_ERRORS = 20
 """More is not told: whoever makes more mistakes mends these first."""
 
 
-def problem_of_validation(error: RequestValidationError, route: APIRoute) -> Problem:
+def problem_of_validation(findings: Sequence[Mapping[str, object]], route: APIRoute) -> Problem:
     """Tell what pydantic found in a request to this route."""
     allowed = _names_allowed(route)
-    found = error.errors()[:MAX_FIELD_ERRORS]
-    told = dict.fromkeys(field_error(one, KNOWN_NAMES, allowed) for one in found)
+    told = dict.fromkeys(
+        field_error(found, KNOWN_NAMES, allowed) for found in findings[:MAX_FIELD_ERRORS]
+    )
     return replace(refusal("validation_error"), errors=tuple(told))
 
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from dataclasses import fields, replace
 
 import pytest
 
-from prosa.adapters.resilience.chain_walk import RESERVE_SECONDS
+from prosa.adapters.resilience.chain_walk import RESERVE
 from prosa.adapters.resilience.circuit_breaker import BreakerState
 from prosa.adapters.resilience.language_model import FallbackLanguageModel
 from prosa.application.ports.language_model import (
+    AnswerFormat,
     CallBudget,
     CircuitOpen,
     ContentFiltered,
@@ -25,6 +27,7 @@ from prosa.application.ports.language_model import (
     OnText,
 )
 from prosa.domain.content import text_of
+from prosa.domain.identifiers import TenantId, TurnId
 from prosa.domain.reply import Reply
 from prosa.testing.virtual_time import clock, timer
 from tests.adapters.resilience.models import (
@@ -70,6 +73,24 @@ async def test_the_first_answers_where_it_can() -> None:
     assert both.calls == [1, 0]
 
 
+async def test_a_model_is_asked_all_that_the_chain_was_asked() -> None:
+    model = Scripted("a")
+    request = replace(
+        asked(),
+        tenant_id=TenantId("acme"),
+        turn_id=TurnId("turn_1"),
+        instructions="Be kind.",
+        temperature=0.7,
+        answer_format=AnswerFormat(name="intent", schema="{}"),
+    )
+    await chain(model).model.generate(request)
+    of_the_walk = {"deadline", "first_text_by", "start_by"}
+    for name in {field.name for field in fields(ModelRequest)} - of_the_walk:
+        value = getattr(request, name)
+        assert getattr(model.requests[0], name) == value
+        assert value is not None, f"{name} is not asked for here"
+
+
 @pytest.mark.parametrize("error", FALLS_BACK, ids=repr)
 async def test_where_the_first_fails_the_second_answers(error: LanguageModelError) -> None:
     both = chain(Scripted("a", default=error), Scripted("b", "B"))
@@ -99,7 +120,7 @@ async def test_a_model_that_hangs_leaves_two_fifths_of_the_time_to_the_next() ->
     both = chain(first, second)
     assert await answer(both, 20.0) == "B"
     assert first.asked_at == [0]
-    assert second.asked_at == [pytest.approx(12, abs=RESERVE_SECONDS)]
+    assert second.asked_at == [pytest.approx(12, abs=RESERVE.total_seconds())]
     assert both.view(0).failures == 1
 
 
@@ -115,7 +136,7 @@ async def test_a_chain_of_one_may_use_all_of_it() -> None:
 async def test_all_that_stall_are_a_timeout_a_moment_before_the_deadline() -> None:
     both = chain(Scripted("a", HANG), Scripted("b", HANG))
     assert isinstance(await failure(both, 20.0), ModelTimedOut)
-    assert timer() == pytest.approx(20.0 - RESERVE_SECONDS)
+    assert timer() == pytest.approx(20.0 - RESERVE.total_seconds())
     assert both.view(0).failures == both.view(1).failures == 1
 
 
@@ -157,7 +178,7 @@ async def test_a_stream_that_does_not_begin_in_time_falls_back() -> None:
     both = chain(Scripted("a", HANG), Scripted("b", "B"))
     await both.model.generate(asked(seconds=20), listener)
     assert listener.text == "B"
-    assert timer() == pytest.approx(12, abs=RESERVE_SECONDS)
+    assert timer() == pytest.approx(12, abs=RESERVE.total_seconds())
     assert both.view(0).failures == 1
 
 

@@ -56,7 +56,7 @@ async def test_who_asks_later_waits_for_nobody(
     second = asyncio.create_task(gathering.ask(2))
     await until_asked(answering, 2)
     answering.may.set()
-    assert await asyncio.gather(first, second) == [2, 4]
+    assert (await first, await second) == (2, 4)
     assert answering.asked == [[1], [2]]
 
 

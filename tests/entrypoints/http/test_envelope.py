@@ -7,6 +7,8 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
+from prosa.domain.errors import TurnNotFound
+from prosa.domain.identifiers import TurnId
 from prosa.entrypoints.http.envelope import AnswerBrokenError, Envelope
 from tests.entrypoints.http.serving import app_of, parts_with, problem_in, served
 
@@ -135,6 +137,25 @@ async def test_an_answer_that_breaks_off_is_broken_off_without_a_word(
     assert [message["type"] for message in sent] == ["http.response.start"]
     assert "RuntimeError" in caplog.text
     assert "secret" not in caplog.text
+
+
+async def test_whatever_breaks_an_answer_off_is_logged_as_a_mistake_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Even what is no more than a client's mistake, where it comes before the answer."""
+
+    async def breaks(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise TurnNotFound(TurnId("turn_4711"))
+
+    async def send(_message: Message) -> None:
+        pass
+
+    with pytest.raises(AnswerBrokenError):
+        await Envelope(breaks)(scope(), silence, send)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "internal_error" in caplog.text
+    assert "TurnNotFound" in caplog.text
 
 
 async def test_a_client_that_left_is_not_answered() -> None:

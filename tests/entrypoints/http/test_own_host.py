@@ -63,6 +63,14 @@ async def test_a_page_whose_name_leads_here_is_refused(host: str | None) -> None
     )
 
 
+async def test_who_names_this_machine_and_another_is_refused() -> None:
+    app = app_of(parts_with(), hosts=())
+    async with served(parts_with(), app) as client:
+        sent = [("Host", "localhost"), ("Host", "evil.example")]
+        response = await client.post("/v1/messages", json=BODY, headers=sent)
+    assert response.status_code == 403
+
+
 async def test_whether_it_lives_is_told_by_any_name() -> None:
     app = app_of(parts_with(), hosts=())
     async with served(parts_with(), app) as client:

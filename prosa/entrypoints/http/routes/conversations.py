@@ -9,7 +9,7 @@ from prosa.application.ports.conversation_reader import ConversationFilter
 from prosa.domain.identifiers import ConversationId
 from prosa.entrypoints.http import documentation as docs
 from prosa.entrypoints.http.authentication import caller_of, conversations_of
-from prosa.entrypoints.http.idempotency_key import read_idempotency_key
+from prosa.entrypoints.http.idempotency_key import idempotency_key_of
 from prosa.entrypoints.http.parts import parts_of
 from prosa.entrypoints.http.path_ids import conversation_id_in
 from prosa.entrypoints.http.rendering import conversation_view, json_answer, list_view
@@ -52,8 +52,7 @@ async def start_conversation(request: Request, body: NewConversation) -> Respons
     """
     caller = caller_of(request)
     facts = facts_of(request.scope)
-    key = read_idempotency_key(request.headers.getlist("idempotency-key"))
-    facts.idempotency_key = key
+    key = idempotency_key_of(facts)
     started = await parts_of(request).start_conversation(
         start.NewConversation(
             tenant_id=caller.tenant_id,

@@ -8,8 +8,10 @@ from prosa.application.accept_turn import CustomerMessage
 from prosa.domain.identifiers import ConversationId, MessageId
 from prosa.entrypoints.http import documentation as docs
 from prosa.entrypoints.http.authentication import caller_of, conversations_of
+from prosa.entrypoints.http.idempotency_key import idempotency_key_of
 from prosa.entrypoints.http.path_ids import conversation_id_in
 from prosa.entrypoints.http.rendering import json_answer, list_view, message_view
+from prosa.entrypoints.http.request_facts import facts_of
 from prosa.entrypoints.http.schemas import (
     ConversationPathId,
     FirstMessage,
@@ -18,7 +20,7 @@ from prosa.entrypoints.http.schemas import (
     NewMessage,
 )
 from prosa.entrypoints.http.strict_json import StrictJsonRoute
-from prosa.entrypoints.http.turn_answers import answer_message, read_turn_headers
+from prosa.entrypoints.http.turn_answers import answer_message, preferences_of
 
 router = APIRouter(route_class=StrictJsonRoute, tags=["messages"])
 
@@ -89,8 +91,8 @@ async def _answer(
     channel: str | None = None,
 ) -> Response:
     caller = caller_of(request)
-    headers = read_turn_headers(request)
-    preferences = headers.preferences
+    key = idempotency_key_of(facts_of(request.scope))
+    preferences = preferences_of(request)
     message = CustomerMessage(
         text=body.text,
         tenant_id=caller.tenant_id,
@@ -100,7 +102,7 @@ async def _answer(
         channel=channel,
         metadata=body.metadata,
         caller=caller.name,
-        idempotency_key=headers.idempotency_key,
+        idempotency_key=key,
         wait_seconds=None if preferences.respond_async else preferences.wait_seconds,
         caller_waits=not preferences.respond_async,
     )
