@@ -99,6 +99,7 @@ def _places(
         postgres.running(scratch) as cluster,
         mock_model(scratch, latency_ms=scenario.latency_ms) as model_url,
     ):
+        cluster.recycle_log()
         places = {}
         for server in servers:
             place = Place(

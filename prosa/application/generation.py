@@ -17,7 +17,7 @@ from prosa.application.ports.language_model import (
     ModelRequest,
 )
 from prosa.domain.content import Text, text_of
-from prosa.domain.reply import Call, CallPurpose, Reply, refusal
+from prosa.domain.reply import Call, CallPurpose, PromptReference, Reply, refusal
 from prosa.domain.sentences import SentenceSplitter, ends_sentence
 from prosa.domain.turn import Attempt
 from prosa.domain.verdict import Allowed, Blocked, Direction, Finding, Redacted, findings_of
@@ -85,8 +85,14 @@ class Generation:
         await self._release_rest()
         return refusal("".join(self._released))
 
-    def found(self, attempt: Attempt) -> Attempt:
-        """Add to an attempt what was found and spent."""
+    def found(
+        self,
+        attempt: Attempt,
+        *,
+        prompt: PromptReference | None = None,
+        reply: Reply | None = None,
+    ) -> Attempt:
+        """Add to an attempt what was found and spent, and the reply where there is one."""
         # Not by `replace`, which takes longer, in every turn.
         return Attempt(
             header=attempt.header,
@@ -94,8 +100,8 @@ class Generation:
             history=attempt.history,
             intent=attempt.intent,
             findings=attempt.findings + self._findings + self._sentence.findings,
-            prompt=attempt.prompt,
-            reply=attempt.reply,
+            prompt=prompt or attempt.prompt,
+            reply=reply or attempt.reply,
             calls=attempt.calls + self._calls,
             calls_made=CALLS_PER_ATTEMPT - self.budget.remaining,
             said=attempt.said,

@@ -158,7 +158,7 @@ class TakeTurn:
             reply = await generation.screened_reply(self._model, request)
         except (ContentFiltered, ReplyBlockedError):
             reply = await generation.refuse(self._canned_replies.refused)
-        return replace(generation.found(attempt), prompt=template.reference, reply=reply)
+        return generation.found(attempt, prompt=template.reference, reply=reply)
 
     def generation(self, attempt: Attempt, on_piece: OnPiece | None = None) -> Generation:
         """Prepare to generate."""

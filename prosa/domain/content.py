@@ -33,4 +33,4 @@ Part = Text | ToolCall | ToolResult
 
 def text_of(parts: Iterable[Part]) -> str:
     """Join the words among the parts; tool calls and results add none."""
-    return "".join(part.text for part in parts if isinstance(part, Text))
+    return "".join([part.text for part in parts if isinstance(part, Text)])

@@ -23,7 +23,7 @@ class SqlConversationRepository(ConversationRepository):
     def __init__(self, database: Database, tenant_id: TenantId) -> None:
         self._database = database
         self._tenant_id = tenant_id
-        self._pending: tuple[Write, Conversation] | None = None
+        self._pending: tuple[str, Conversation] | None = None
 
     async def get(self, conversation_id: ConversationId, *, history: int = 0) -> Conversation:
         """Load."""

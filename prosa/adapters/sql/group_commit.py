@@ -15,7 +15,7 @@ from prosa.adapters.sql.dialect import POSTGRES
 from prosa.adapters.sql.driver_errors import FIRST, committing, meaning_of, state_of
 from prosa.adapters.sql.gathering import Gathering
 from prosa.adapters.sql.row_arrays import array_of, objects_of
-from prosa.adapters.sql.saving import Rows, Write, key_of
+from prosa.adapters.sql.saving import IN_ORDER, Rows, Write, key_of
 from prosa.application.ports.unit_of_work import VersionConflict
 from prosa.domain.errors import KeyTaken, PortFailure
 
@@ -23,15 +23,13 @@ DIVISION_BY_ZERO = "22012"  # https://www.postgresql.org/docs/current/errcodes-a
 KEY_TAKEN = "pk_requests"
 """The constraint that says so."""
 
-_WRITES = tuple(Write)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Save:
     """One unit of work's rows, and the same as JSON, by kind of write."""
 
     rows: Rows
-    objects: tuple[bytes, ...]
+    objects: dict[str, bytes]
 
 
 class GroupCommit:
@@ -47,7 +45,7 @@ class GroupCommit:
         Raises KeyTaken, VersionConflict, StorageUnavailable, CommitUnknown.
         """
         # Written as JSON here and not with the group: what cannot be is its own fault.
-        objects = tuple(objects_of(rows.get(write, ())) for write in _WRITES)
+        objects = {write: objects_of(found) for write, found in rows.items() if found}
         refused = await self._gathering.ask(_Save(rows, objects))
         if refused is not None:
             raise refused
@@ -73,9 +71,8 @@ class GroupCommit:
     async def _written(self, saves: Sequence[_Save]) -> Exception | None:
         """Write, or give back for what error the server has written nothing."""
         statement = compiled(POSTGRES, "saving.of_arrays")
-        by_write = zip(*(save.objects for save in saves), strict=True)
-        arrays = dict(zip(_WRITES, map(array_of, by_write), strict=True))
-        saved = sum(len(save.rows.get(Write.SAVE_CONVERSATION, ())) for save in saves)
+        arrays = {write: _array(write, saves) for write in IN_ORDER}
+        saved = sum(Write.SAVE_CONVERSATION in save.objects for save in saves)
         async with self._lending() as connection:
             try:
                 with committing():
@@ -85,6 +82,10 @@ class GroupCommit:
                     return error
                 raise
         return None
+
+
+def _array(write: str, saves: Sequence[_Save]) -> str:
+    return array_of([save.objects[write] for save in saves if write in save.objects])
 
 
 def _meaning(refusal: Exception, rows: Rows) -> Exception:

@@ -1,7 +1,7 @@
 """What a save writes: all of a unit of work together, or nothing of it."""
 
-from enum import StrEnum
 from itertools import chain
+from typing import Final
 
 from prosa.adapters.sql.compiled import compiled
 from prosa.adapters.sql.connection import SqlConnection
@@ -12,20 +12,33 @@ from prosa.application.ports.unit_of_work import VersionConflict
 from prosa.domain.errors import KeyTaken
 
 
-class Write(StrEnum):
-    """One kind of write, in the order in which they must run: what is referred to comes first."""
+class Write:
+    """The kinds of writes. Plain texts: an enum's members are hashed by Python, often in a turn."""
 
-    ADD_CONVERSATION = "add_conversation"
-    SAVE_CONVERSATION = "save_conversation"
-    ADD_MESSAGES = "add_messages"
-    KEEP_TURNS = "keep_turns"
-    KEEP_ATTEMPTS = "keep_attempts"
-    ADD_USAGE = "add_usage"
-    ADD_EVENTS = "add_events"
-    CLAIM_KEY = "claim_key"
+    ADD_CONVERSATION: Final = "add_conversation"
+    SAVE_CONVERSATION: Final = "save_conversation"
+    ADD_MESSAGES: Final = "add_messages"
+    KEEP_TURNS: Final = "keep_turns"
+    KEEP_ATTEMPTS: Final = "keep_attempts"
+    ADD_USAGE: Final = "add_usage"
+    ADD_EVENTS: Final = "add_events"
+    CLAIM_KEY: Final = "claim_key"
 
 
-Rows = dict[Write, list[Row]]
+IN_ORDER: Final = (
+    Write.ADD_CONVERSATION,
+    Write.SAVE_CONVERSATION,
+    Write.ADD_MESSAGES,
+    Write.KEEP_TURNS,
+    Write.KEEP_ATTEMPTS,
+    Write.ADD_USAGE,
+    Write.ADD_EVENTS,
+    Write.CLAIM_KEY,
+)
+"""All kinds in the order in which they must run: what is referred to comes first."""
+
+Rows = dict[str, list[Row]]
+"""By the kind of write."""
 
 
 def key_of(rows: Rows) -> str:
@@ -40,17 +53,17 @@ async def save_in_a_transaction(connection: SqlConnection, rows: Rows) -> None:
     and what the driver raises.
     """
     async with connection.transaction():
-        for write in Write:
+        for write in IN_ORDER:
             if found := rows.get(write):
                 await _write(connection, write, found, rows)
 
 
-async def _write(connection: SqlConnection, write: Write, found: list[Row], rows: Rows) -> None:
-    statement = compiled(SQLITE, "saving.alone", write.value, len(found))
+async def _write(connection: SqlConnection, write: str, found: list[Row], rows: Rows) -> None:
+    statement = compiled(SQLITE, "saving.alone", write, len(found))
     values = tuple(chain.from_iterable(found))
     places = (int(name.removeprefix("v")) for name in statement.names)
     written = await connection.fetch(statement.sql, tuple(values[place] for place in places))
-    if write is Write.SAVE_CONVERSATION and not written:
+    if write == Write.SAVE_CONVERSATION and not written:
         raise VersionConflict(FIRST)
-    if write is Write.CLAIM_KEY and not written:
+    if write == Write.CLAIM_KEY and not written:
         raise KeyTaken(key_of(rows))
