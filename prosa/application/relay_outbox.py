@@ -78,8 +78,7 @@ class RelayOutbox:
         entries = await self._outbox.take(limit=BATCH, now=now, until=now + LOAN)
         if not entries:
             return Relayed()
-        fitting = [entry for entry in entries if _fits(entry)]
-        oversized = [_oversized(entry) for entry in entries if not _fits(entry)]
+        fitting, oversized = _sorted_by_size(entries)
         refused = {one.id: one for one in await self._publish(fitting)}
         failed = [
             self._put_off(entry, refused[entry.event.id])
@@ -138,11 +137,21 @@ def _size(entry: OutboxEntry) -> int:
     return len(entry.event.envelope.encode())
 
 
-def _fits(entry: OutboxEntry) -> bool:
-    return _size(entry) <= MAX_ENVELOPE_BYTES
+def _sorted_by_size(
+    entries: Sequence[OutboxEntry],
+) -> tuple[list[OutboxEntry], list[FailedEntry]]:
+    """Tell those that a bus takes from those that none will ever take."""
+    fitting, oversized = [], []
+    for entry in entries:
+        size = _size(entry)
+        if size <= MAX_ENVELOPE_BYTES:
+            fitting.append(entry)
+        else:
+            oversized.append(_oversized(entry, size))
+    return fitting, oversized
 
 
-def _oversized(entry: OutboxEntry) -> FailedEntry:
-    reason = f"its envelope has {_size(entry)} bytes, and may have {MAX_ENVELOPE_BYTES}"
+def _oversized(entry: OutboxEntry, size: int) -> FailedEntry:
+    reason = f"its envelope has {size} bytes, and may have {MAX_ENVELOPE_BYTES}"
     refused = RefusedEvent(id=entry.event.id, reason=reason)
     return FailedEntry(refused=refused, tries=entry.tries, try_again_at=None)
