@@ -22,6 +22,7 @@ _STEPS: Final = {
     "TakeTurn.classify": "classify",
     "TakeTurn.generate_by": "generate",
     "TakeTurn.record": "record",
+    "Gathering._answered": "statements for several turns",
 }
 _BETWEEN: Final = "HTTP, and between the steps"
 

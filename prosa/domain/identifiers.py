@@ -1,7 +1,7 @@
 """Identifiers: a prefix that says what, and 32 hexadecimal digits that sort by time."""
 
-import os
 import re
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from typing import NewType
@@ -50,7 +50,7 @@ def time_ordered(clock: Clock) -> NewHex:
             counter += 1
             last_milliseconds += counter >> _COUNTER_BITS
             counter &= (1 << _COUNTER_BITS) - 1
-        random = int.from_bytes(os.urandom(_RANDOM_BYTES)) >> _BITS_TOO_MANY
+        random = int.from_bytes(secrets.token_bytes(_RANDOM_BYTES)) >> _BITS_TOO_MANY
         return f"{last_milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | random:032x}"
 
     return new_hex
