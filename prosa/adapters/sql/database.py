@@ -1,4 +1,4 @@
-"""The database: lends connections, and saves."""
+"""The database: lends connections, loads conversations, and saves."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager

@@ -1,6 +1,6 @@
 """What differs between Postgres and SQLite, and what a compiled statement is.
 
-Values go in and come out as the drivers have them: JSON as text, instants as `instant` makes them.
+Values come out as the drivers have them, JSON as text, and go in as `json` and `instant` make them.
 """
 
 from collections.abc import Callable

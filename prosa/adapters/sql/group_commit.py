@@ -17,7 +17,7 @@ from prosa.adapters.sql.gathering import Gathering
 from prosa.adapters.sql.row_arrays import array_of, objects_of
 from prosa.adapters.sql.saving import IN_ORDER, Rows, Write, key_of
 from prosa.application.ports.unit_of_work import VersionConflict
-from prosa.domain.errors import KeyTaken, PortFailure
+from prosa.domain.errors import KeyTaken
 
 DIVISION_BY_ZERO = "22012"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 KEY_TAKEN = "pk_requests"
@@ -65,8 +65,8 @@ class GroupCommit:
     async def _commit_alone(self, save: _Save) -> Exception | None:
         try:
             return (await self._commit([save]))[0]
-        except PortFailure as failure:
-            return failure
+        except Exception as error:  # noqa: BLE001 - told to whoever saved it, and to nobody else
+            return error
 
     async def _written(self, saves: Sequence[_Save]) -> Exception | None:
         """Write, or give back for what error the server has written nothing."""

@@ -108,9 +108,8 @@ def _is_one_less(given: TableValuedAlias) -> ColumnElement[bool]:
         .with_for_update(key_share=True)
         .scalar_subquery()
     )
-    return given.c[
-        f"c{list(conversations.c).index(conversations.c.version)}"
-    ] == version + literal_column("1")
+    new_version = list(given.c)[list(conversations.c).index(conversations.c.version)]
+    return new_version == version + literal_column("1")
 
 
 def _columns(write: str) -> list[Column[Any]]:
